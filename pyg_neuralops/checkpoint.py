@@ -1,0 +1,111 @@
+"""Models on disk: one safetensors file from which a working, normalised model comes back.
+
+Weights and normalisers are the file's tensors; what the model is called, its constructor's arguments and any
+provenance are JSON in the file's metadata. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from .data import replacing
+from .models import NeuralOperator, build_model, model_name
+from .models.registry import MODELS
+from .normalize import Normalized, Normalizer
+
+FORMAT, VERSION = "pyg_neuralops.model", "1"
+FIELDS = ("x", "y", "pos", "edge_attr")
+
+
+def save_model(path: str | os.PathLike[str], model: nn.Module, info: dict[str, Any] | None = None) -> Path:
+    """Write a model (wrapped in :class:`Normalized` or not) to ``path``, whole or not at all.
+
+    Args:
+        path: the file, by custom ``*.safetensors``.
+        model: a :class:`Normalized` or a :class:`NeuralOperator`.
+        info: provenance, anything JSON can hold.
+
+    Raises:
+        ValueError: for another kind of model, or settings that JSON cannot hold.
+        OSError: if the file cannot be written.
+    """
+    model = model if isinstance(model, Normalized) else Normalized(model)
+    inner = model.model
+    if not isinstance(inner, NeuralOperator):
+        raise ValueError(f"cannot save a {type(inner).__name__}; build it with build_model or subclass NeuralOperator")
+    try:
+        config, extra = json.dumps(inner.config), json.dumps(info or {})
+    except TypeError as error:
+        raise ValueError(f"the settings of {type(inner).__name__} cannot be written as JSON: {error}") from None
+    metadata = {"format": FORMAT, "version": VERSION, "model": model_name(inner), "config": config, "info": extra}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata)
+    return Path(path)
+
+
+def _metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a readable safetensors file (truncated or foreign): {error}") from None
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        found = f"format={metadata.get('format')!r}, version={metadata.get('version')!r}"
+        raise ValueError(f"{path} has {found}; expected format={FORMAT!r}, version={VERSION!r}")
+    return metadata
+
+
+def load_info(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The ``info`` that :func:`save_model` was given, with the keys "model" and "config" added."""
+    metadata = _metadata(path)
+    return {
+        **json.loads(metadata["info"]),
+        "model": metadata["model"],
+        "config": json.loads(metadata["config"]),
+    }
+
+
+def load_model(path: str | os.PathLike[str], *, trust_import: bool = False) -> Normalized:
+    """The model of a checkpoint, in eval mode, on the CPU.
+
+    Args:
+        path: a file of :func:`save_model`.
+        trust_import: whether a class named "package.module:Class" in the file may be imported. Importing runs
+            code that the file chose, so say yes only to your own files.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is truncated, foreign, or does not fit the model it names.
+    """
+    metadata = _metadata(path)
+    name = metadata["model"]
+    if name not in MODELS and not trust_import:
+        raise ValueError(
+            f"{path} holds a model {name!r} that is not of this library; pass trust_import=True to import it"
+        )
+    with safe_open(path, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+    parts = {
+        field: Normalizer(tensors[f"{field}.mean"], tensors[f"{field}.std"])
+        for field in FIELDS
+        if f"{field}.mean" in tensors
+    }
+    model = Normalized(build_model(name, **json.loads(metadata["config"])), **parts)
+    first = next((t for t in tensors.values() if t.is_floating_point()), None)
+    if first is not None:
+        model = model.to(first.dtype)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit the model {name!r} that it names: {error}") from None
+    return model.eval()

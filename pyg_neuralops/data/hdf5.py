@@ -1,0 +1,228 @@
+"""The HDF5 schema through which meshes and fields come and go.
+
+One file holds any number of samples with any number of points each. Samples are concatenated; the offsets
+of sample ``b`` are ``node_ptr[b] : node_ptr[b + 1]`` (and ``face_ptr`` ... for cells).
+
+| dataset | shape | meaning |
+|---|---|---|
+| ``node_ptr`` | ``[B + 1]`` int64 | offsets of the samples' nodes |
+| ``pos`` | ``[sum N, D]`` float | positions |
+| ``x``, ``y`` | ``[sum N, F]``, ``[sum N, O]`` float | input and target fields, optional |
+| ``weight`` | ``[sum N]`` float | nodal quadrature weights, optional |
+| ``face``, ``quad``, ``tet`` | ``[sum T, 3 or 4]`` int | cells, optional; node numbers start at 0 in every sample |
+| ``face_ptr``, ``quad_ptr``, ``tet_ptr`` | ``[B + 1]`` int64 | offsets of the samples' cells |
+| ``theta`` | ``[B, P]`` float | global parameters, optional |
+| ``time`` | ``[B]`` float | time, optional |
+| ``grid_shape`` | ``[B, D]`` int | nodes per axis of structured grids, optional |
+| ``split`` | ``[B]`` string | "train", "val" or "test", optional |
+
+File attributes: ``format = "pyg_neuralops.meshes"``, ``version = 1``, and any provenance. The attributes
+``names`` and ``units`` of ``pos``, ``x``, ``y`` and ``theta`` are lists of strings, one a channel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from .check import checked
+from .files import replacing
+from .mesh_data import CELLS, MeshData
+
+FORMAT, VERSION = "pyg_neuralops.meshes", 1
+NODE_FIELDS = ("pos", "x", "y", "weight")
+SAMPLE_FIELDS = ("theta", "time", "grid_shape", "split")
+SPLITS = ("train", "val", "test")
+
+
+class _Columns:
+    """Datasets that grow along their first axis, written in blocks of samples."""
+
+    def __init__(self, file: h5py.File):
+        self.file = file
+        self.rows: dict[str, list[np.ndarray]] = {}
+
+    def add(self, name: str, rows: np.ndarray) -> None:
+        self.rows.setdefault(name, []).append(rows)
+
+    def flush(self) -> None:
+        for name, blocks in self.rows.items():
+            block = np.concatenate(blocks)
+            if name not in self.file:
+                chunk = (max(1, min(len(block), 16384)), *block.shape[1:])
+                kind = h5py.string_dtype() if block.dtype.kind in "OU" else block.dtype
+                self.file.create_dataset(
+                    name, (0, *block.shape[1:]), kind, maxshape=(None, *block.shape[1:]), chunks=chunk
+                )
+            data = self.file[name]
+            data.resize(len(data) + len(block), axis=0)
+            data[len(data) - len(block) :] = block
+        self.rows.clear()
+
+
+def write_hdf5(
+    path: str | os.PathLike[str],
+    samples: Iterable[MeshData],
+    *,
+    names: Mapping[str, Sequence[str]] | None = None,
+    units: Mapping[str, Sequence[str]] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write samples to one HDF5 file, streaming; the file appears whole or not at all.
+
+    Args:
+        path: the file to write; an existing one is replaced once the new one is complete.
+        samples: mesh samples, each optionally with a string ``split``; checked on the way.
+        names: channel names by field, ``{"x": ["permeability"], "y": ["pressure"]}``.
+        units: units by field, in the same form.
+        attrs: provenance, written as file attributes (numbers, strings, or lists of them).
+
+    Raises:
+        ValueError: naming the first sample and field that is wrong, or when there is no sample.
+    """
+    path = Path(path)
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        columns = _Columns(file)
+        ptr: dict[str, list[int]] = {"node": [0]}
+        for index, data in enumerate(checked(samples)):
+            ptr["node"].append(ptr["node"][-1] + data.pos.shape[0])
+            for name in NODE_FIELDS:
+                if data.get(name) is not None:
+                    columns.add(name, data[name].detach().cpu().numpy())
+            for name, cells in data.cells.items():
+                columns.add(name, cells.t().cpu().numpy())
+                ptr.setdefault(name, [0]).append(ptr.get(name, [0])[-1] + cells.shape[1])
+            _add_sample_fields(columns, data, index)
+            if index % 64 == 63:
+                columns.flush()
+        if len(ptr["node"]) == 1:
+            raise ValueError("there is no sample to write; at least one is needed")
+        columns.flush()
+        for name, offsets in ptr.items():
+            file[f"{name}_ptr"] = np.asarray(offsets, np.int64)
+        file.attrs.update({**(attrs or {}), "format": FORMAT, "version": VERSION})
+        for label, table in (("names", names), ("units", units)):
+            for field, values in (table or {}).items():
+                _label(file, field, label, values)
+    return path
+
+
+def _add_sample_fields(columns: _Columns, data: MeshData, index: int) -> None:
+    if data.get("theta") is not None:
+        columns.add("theta", data.theta.detach().cpu().numpy())
+    if data.get("time") is not None:
+        columns.add("time", data.time.detach().cpu().numpy())
+    if data.get("grid_shape") is not None:
+        columns.add("grid_shape", np.asarray([data.grid_shape], np.int64))
+    split = data.get("split")
+    if split is not None:
+        if split not in SPLITS:
+            raise ValueError(f"sample {index}: split is {split!r}; choose from {list(SPLITS)}")
+        columns.add("split", np.asarray([split], object))
+
+
+def _label(file: h5py.File, field: str, label: str, values: Sequence[str]) -> None:
+    if field not in file:
+        raise ValueError(f"{label} are given for field {field!r}; the samples have {sorted(file)}")
+    columns = 1 if file[field].ndim == 1 else file[field].shape[1]
+    if len(values) != columns:
+        raise ValueError(f"{label} of {field} has {len(values)} entries; the field has {columns} channels")
+    file[field].attrs[label] = list(values)
+
+
+def open_hdf5(path: str | os.PathLike[str]) -> h5py.File:
+    """Open a mesh file for reading and check its layout.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is truncated, not HDF5, or not of this schema; says which dataset is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(f"{path} is not a readable HDF5 file (truncated or foreign): {error}") from None
+    try:
+        _check_layout(file, path)
+    except ValueError:
+        file.close()
+        raise
+    return file
+
+
+def _check_layout(file: h5py.File, path: Path) -> None:
+    if file.attrs.get("format") != FORMAT or file.attrs.get("version") != VERSION:
+        found = f"format={file.attrs.get('format')!r}, version={file.attrs.get('version')!r}"
+        raise ValueError(f"{path} has {found}; expected format={FORMAT!r}, version={VERSION}")
+    for name in ("node_ptr", "pos"):
+        if name not in file:
+            raise ValueError(f"{path} has no dataset {name!r}; it has {sorted(file)}")
+    count = len(file["node_ptr"]) - 1
+    if count < 1:
+        raise ValueError(f"{path} holds no sample")
+    for name in (*NODE_FIELDS, *CELLS):
+        if name in file:
+            pointer = "node_ptr" if name in NODE_FIELDS else f"{name}_ptr"
+            if pointer not in file or len(file[pointer]) != count + 1:
+                raise ValueError(f"{path}: {name} needs {pointer} with {count + 1} entries")
+            offsets = file[pointer][:]
+            if offsets[0] != 0 or offsets[-1] != len(file[name]) or (np.diff(offsets) < 0).any():
+                raise ValueError(
+                    f"{path}: {pointer} runs from {offsets[0]} to {offsets[-1]}; {name} has rows 0 to {len(file[name])}"
+                )
+    for name in SAMPLE_FIELDS:
+        if name in file and len(file[name]) != count:
+            raise ValueError(f"{path}: {name} has {len(file[name])} rows; the file has {count} samples")
+
+
+def read_sample(file: h5py.File, index: int) -> MeshData:
+    """Sample ``index`` of an open mesh file."""
+    data = MeshData()
+    start, stop = file["node_ptr"][index : index + 2]
+    for name in NODE_FIELDS:
+        if name in file:
+            data[name] = torch.from_numpy(file[name][start:stop])
+    for name in CELLS:
+        if name in file:
+            first, last = file[f"{name}_ptr"][index : index + 2]
+            data[name] = torch.from_numpy(file[name][first:last].T.astype(np.int64))
+    if "theta" in file:
+        data.theta = torch.from_numpy(file["theta"][index : index + 1])
+    if "time" in file:
+        data.time = torch.from_numpy(file["time"][index : index + 1])
+    if "grid_shape" in file:
+        data.grid_shape = tuple(file["grid_shape"][index].tolist())
+    if "split" in file:
+        data.split = file["split"].asstr()[index]
+    return data
+
+
+def read_hdf5(path: str | os.PathLike[str]) -> tuple[list[MeshData], dict[str, Any]]:
+    """All samples of a mesh file, checked, and the file's attributes (with ``names`` and ``units`` by field).
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`open_hdf5`, and naming the first sample that is wrong.
+    """
+    with open_hdf5(path) as file:
+        count = len(file["node_ptr"]) - 1
+        samples = list(checked(read_sample(file, index) for index in range(count)))
+    return samples, hdf5_info(path)
+
+
+def hdf5_info(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The attributes of a mesh file, with ``names`` and ``units`` of the channels by field."""
+    with open_hdf5(path) as file:
+        info = dict(file.attrs)
+        for label in ("names", "units"):
+            info[label] = {
+                name: [str(v) for v in data.attrs[label]] for name, data in file.items() if label in data.attrs
+            }
+    return info

@@ -1,0 +1,103 @@
+"""Batches of ragged meshes, cut by a number of samples or by a budget of nodes, seeded by (seed, epoch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+from torch_geometric.loader import DataLoader
+
+from .mesh_data import MeshData
+
+
+class EpochOrder(Sampler[int]):
+    """A permutation that depends on (seed, epoch) alone, so that a resumed run sees the same batches."""
+
+    def __init__(self, num_samples: int, shuffle: bool, seed: int):
+        self.num_samples, self.shuffle, self.seed, self.epoch = num_samples, shuffle, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        if not self.shuffle:
+            return iter(range(self.num_samples))
+        # Hashed, because neighbouring seeds and epochs must not give related orders.
+        state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint32)
+        generator = torch.Generator().manual_seed(int(state[0]))
+        return iter(torch.randperm(self.num_samples, generator=generator).tolist())
+
+
+class MeshBatchSampler(Sampler[list[int]]):
+    """Cuts an order of samples into batches of at most ``batch_size`` samples and ``max_nodes`` nodes.
+
+    A sample larger than ``max_nodes`` makes a batch of its own. The epoch comes through
+    ``sampler.set_epoch``, which is where Lightning sets it.
+
+    Raises:
+        ValueError: if ``batch_size`` or ``max_nodes`` is not positive.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        batch_size: int,
+        max_nodes: int | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+    ):
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}; it must be at least 1")
+        if max_nodes is not None and max_nodes < 1:
+            raise ValueError(f"max_nodes={max_nodes}; it must be at least 1, or None for no budget")
+        self.sizes, self.batch_size, self.max_nodes = list(sizes), batch_size, max_nodes
+        self.sampler = EpochOrder(len(self.sizes), shuffle, seed)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        members: list[int] = []
+        nodes = 0
+        for index in self.sampler:
+            over = self.max_nodes is not None and nodes + self.sizes[index] > self.max_nodes
+            if members and (over or len(members) == self.batch_size):
+                yield members
+                members, nodes = [], 0
+            members.append(index)
+            nodes += self.sizes[index]
+        if members:
+            yield members
+
+    def __len__(self) -> int:
+        """Batches of the present epoch; with ``max_nodes`` it may differ from epoch to epoch."""
+        return sum(1 for _ in self)
+
+
+def mesh_loader(
+    samples: Sequence[MeshData],
+    batch_size: int = 8,
+    *,
+    max_nodes: int | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    num_workers: int = 0,
+) -> DataLoader:
+    """A PyG ``DataLoader`` over prepared samples.
+
+    Args:
+        samples: a list of samples or a dataset.
+        batch_size: most samples in a batch.
+        max_nodes: most nodes in a batch, so that memory is bounded when mesh sizes differ.
+        shuffle, seed: the order, which depends on (seed, epoch) alone.
+        num_workers: loading processes.
+
+    Raises:
+        ValueError: if there is no sample, or a limit is not positive.
+    """
+    if len(samples) == 0:
+        raise ValueError("there is no sample to load; at least one is needed")
+    sampler = MeshBatchSampler([s.num_nodes for s in samples], batch_size, max_nodes, shuffle, seed)
+    return DataLoader(samples, batch_sampler=sampler, num_workers=num_workers)

@@ -1,0 +1,122 @@
+"""What every model is to the outside: ``prepare(data)``, ``model(data)``, ``core(x, mesh)``, ``config``."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from ..data import Mesh
+from ..nn import MLP, Block
+
+
+class NeuralOperator(nn.Module):
+    """Base of all models. A subclass keeps its constructor's arguments as attributes of the same names.
+
+    Outside, ``model(data) -> [N, out_channels]`` on a ``Data`` or ``Batch``; inside, ``core(x [N, F], mesh)``,
+    tensors only, which is what compiles and exports. What ``core`` reads besides positions (patches, edges) is
+    built by ``prepare``, once per sample and outside ``forward``; unprepared data are prepared on the fly.
+    """
+
+    in_channels: int
+    out_channels: int
+    pos_dim: int
+
+    @property
+    def transforms(self) -> Sequence[BaseTransform]:
+        """What ``prepare`` applies."""
+        return ()
+
+    def prepare(self, data: Data) -> Data:
+        """A shallow copy of ``data`` with what the model needs; what is there already is checked and kept.
+
+        Raises:
+            ValueError: if the data were prepared for other patches.
+        """
+        for transform in self.transforms:
+            data = transform(data)
+        return data
+
+    def core(self, x: Tensor, mesh: Mesh) -> Tensor:
+        """``x [N, in_channels], mesh -> [N, out_channels]``."""
+        raise NotImplementedError
+
+    def forward(self, data: Data) -> Tensor:
+        data = self.prepare(data)
+        pos = data.pos
+        x = pos.new_zeros(len(pos), 0) if data.get("x") is None else data.x
+        if x.shape[1] != self.in_channels or pos.shape[1] != self.pos_dim:
+            raise ValueError(
+                f"the data have {x.shape[1]} input channels in {pos.shape[1]}D; the model was built with "
+                f"in_channels={self.in_channels}, pos_dim={self.pos_dim}"
+            )
+        if len(pos) == 0:
+            return pos.new_zeros(0, self.out_channels)
+        return self.core(x, Mesh.from_data(data))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor's keyword arguments, from which the model can be built again."""
+        return {
+            name: copy.copy(getattr(self, name))
+            for name in inspect.signature(type(self).__init__).parameters
+            if name != "self"
+        }
+
+
+class BlockStack(NeuralOperator):
+    """Encoder -> blocks -> decoder, the frame that all stacks of mixers share.
+
+    Args:
+        make_mixer: layer number -> mixer.
+        coords: whether the encoder sees the (scaled) positions; without them a model whose mixers use relative
+            positions only is translation-invariant.
+        ratio: hidden width of the feed-forwards over ``hidden_channels``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        pos_dim: int,
+        hidden_channels: int,
+        num_layers: int,
+        make_mixer: Callable[[int], nn.Module],
+        coords: bool = True,
+        ratio: float = 2,
+    ):
+        super().__init__()
+        check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
+        self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
+        self.hidden_channels, self.num_layers, self.coords, self.ratio = hidden_channels, num_layers, coords, ratio
+        width = hidden_channels
+        self.encoder = MLP(in_channels + pos_dim * coords, 2 * width, width)
+        self.blocks = nn.ModuleList(Block(width, make_mixer(layer), ratio) for layer in range(num_layers))
+        self.decoder = nn.Sequential(nn.LayerNorm(width), MLP(width, width, out_channels))
+
+    def core(self, x: Tensor, mesh: Mesh) -> Tensor:
+        x = self.encoder(torch.cat([x, mesh.coords], 1) if self.coords else x)  # [N, C]
+        for block in self.blocks:
+            x = block(x, mesh)
+        return self.decoder(x)  # [N, O]
+
+
+def check_sizes(in_channels: int, out_channels: int, pos_dim: int, hidden_channels: int, num_layers: int) -> None:
+    """Raise unless the sizes that all models share make sense.
+
+    Raises:
+        ValueError: naming the value and what is allowed.
+    """
+    if pos_dim not in (1, 2, 3):
+        raise ValueError(f"pos_dim={pos_dim}; choose from [1, 2, 3]")
+    least = {"in_channels": (in_channels, 0), "out_channels": (out_channels, 1)}
+    least |= {"hidden_channels": (hidden_channels, 1), "num_layers": (num_layers, 1)}
+    for name, (value, minimum) in least.items():
+        if value < minimum:
+            raise ValueError(f"{name}={value}; it must be at least {minimum}")

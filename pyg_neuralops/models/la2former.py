@@ -1,0 +1,90 @@
+"""``LA2Former``: local attention on KNN patches beside global linear attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+from torch_geometric.transforms import BaseTransform
+
+from ..nn import EfficientAttention, Fusion, GalerkinAttention, KNNAttention, PatchMixer
+from ..transforms import KNNPatches
+from .base import BlockStack
+
+GLOBALS = ("efficient", "galerkin", "none")
+
+
+class LA2Former(BlockStack):
+    """After LA2Former (arXiv 2504.13480): in every block KNN-patch attention with a learnable soft mask, in
+    parallel with global linear attention; both are concatenated and projected. Trained on relative L2.
+
+    The paper fixes the layout, K of 30 to 40, 8 layers and about 96 channels. The form of the soft mask, the
+    kind of linear attention and the heads are our choices, each a switch below.
+
+    Args:
+        in_channels: F, channels of ``data.x`` (0: shape-only problems).
+        out_channels: O.
+        pos_dim: D.
+        hidden_channels: C. num_layers: blocks. heads: H, a divisor of C. k: points per patch.
+        soft_mask: of :class:`KNNAttention`: "head", "layer", "rank" or "none".
+        direction: whether patches see direction (the directional term of :class:`KNNAttention`).
+        local: whether the local path is present.
+        global_: "efficient" (softmax on q over features and on k over nodes), "galerkin", or "none".
+        fusion: "concat" (paper) or "gate".
+        coords: whether the encoder sees positions.
+        ratio: of the feed-forwards.
+
+    Raises:
+        ValueError: for values outside these, or neither a local nor a global path.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        pos_dim: int = 2,
+        hidden_channels: int = 96,
+        num_layers: int = 8,
+        heads: int = 8,
+        k: int = 32,
+        soft_mask: str = "head",
+        direction: bool = False,
+        local: bool = True,
+        global_: str = "efficient",
+        fusion: str = "concat",
+        coords: bool = True,
+        ratio: float = 2,
+    ):
+        if global_ not in GLOBALS:
+            raise ValueError(f"global_={global_!r}; choose from {list(GLOBALS)}")
+        if not local and global_ == "none":
+            raise ValueError("local=False with global_='none' leaves no path between nodes; keep one")
+
+        def make_mixer(layer: int) -> nn.Module:
+            mixers: list[nn.Module] = []
+            if local:
+                mixers.append(
+                    PatchMixer(
+                        KNNAttention(
+                            hidden_channels,
+                            pos_dim=pos_dim,
+                            heads=heads,
+                            soft_mask=soft_mask,
+                            direction=direction,
+                            project=False,
+                        )
+                    )
+                )
+            if global_ == "efficient":
+                mixers.append(EfficientAttention(hidden_channels, heads, project=False))
+            elif global_ == "galerkin":
+                mixers.append(GalerkinAttention(hidden_channels, pos_dim=pos_dim, heads=heads))
+            return Fusion(hidden_channels, mixers, fusion)
+
+        super().__init__(in_channels, out_channels, pos_dim, hidden_channels, num_layers, make_mixer, coords, ratio)
+        self.heads, self.k, self.soft_mask, self.direction = heads, k, soft_mask, direction
+        self.local, self.global_, self.fusion = local, global_, fusion
+
+    @property
+    def transforms(self) -> Sequence[BaseTransform]:
+        return (KNNPatches(self.k),) if self.local else ()

@@ -1,0 +1,66 @@
+"""``MeshGraphNet``: encode nodes and edges, process both on the mesh, decode nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.transforms import BaseTransform
+
+from ..data import Mesh
+from ..nn import MLP, MeshGraphConv
+from ..transforms import GraphEdges
+from .base import NeuralOperator, check_sizes
+
+
+class MeshGraphNet(NeuralOperator):
+    """MeshGraphNet (Pfaff et al. 2021, arXiv 2010.03409): 15 processor steps at 128 channels in the paper.
+
+    Edges carry relative position and length; nodes see no absolute position unless ``coords`` is set, so the
+    model is translation-invariant.
+
+    Args:
+        k: neighbours on point clouds (meshes use their own edges).
+        coords: whether the node encoder sees the (scaled) positions.
+        others: as :class:`LA2Former`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        pos_dim: int = 2,
+        hidden_channels: int = 128,
+        num_layers: int = 15,
+        k: int = 6,
+        coords: bool = False,
+    ):
+        super().__init__()
+        check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
+        self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
+        self.hidden_channels, self.num_layers, self.k, self.coords = hidden_channels, num_layers, k, coords
+        width = hidden_channels
+
+        def encoder(channels: int) -> nn.Module:
+            return nn.Sequential(MLP(channels, width, width, width, act=nn.ReLU), nn.LayerNorm(width))
+
+        # A constant input stands in where a node has no feature at all.
+        self.node_encoder = encoder(max(1, in_channels + pos_dim * coords))
+        self.edge_encoder = encoder(pos_dim + 1)
+        self.steps = nn.ModuleList(MeshGraphConv(width) for _ in range(num_layers))
+        self.decoder = MLP(width, width, width, out_channels, act=nn.ReLU)
+
+    @property
+    def transforms(self) -> Sequence[BaseTransform]:
+        return (GraphEdges(self.k),)
+
+    def core(self, x: Tensor, mesh: Mesh) -> Tensor:
+        if self.coords:
+            x = torch.cat([x, mesh.coords], 1)
+        if x.shape[1] == 0:
+            x = x.new_ones(x.shape[0], 1)
+        x, e = self.node_encoder(x), self.edge_encoder(mesh.edge_attr)  # [N, C], [E, C]
+        for step in self.steps:
+            x, e = step(x, mesh.edge_index, e)
+        return self.decoder(x)  # [N, O]

@@ -1,0 +1,68 @@
+"""``GalerkinAttention``: attention without a softmax, as a Petrov-Galerkin projection."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Mesh
+from .knn_attention import check_heads
+
+
+class GalerkinAttention(nn.Module):
+    r"""Galerkin-type attention (Cao 2021, arXiv 2105.14995, eq. 8).
+
+    .. math:: y = W_o \, Q \, (\tilde K^\top \tilde V) / n
+
+    per head, with a LayerNorm per head on K and V, and the coordinates appended to q, k and v of every head. The
+    projections start near a small multiple of the identity (Xavier gain 1e-2 plus 1e-2 I).
+
+    Args:
+        channels: C. pos_dim: D. heads: H, a divisor of C. project: always true here: W_o also takes the
+            coordinates' columns, H (d + D) -> C.
+
+    Shapes: ``x [N, C], mesh -> [N, C]``; n is the number of nodes of the node's own sample.
+
+    Raises:
+        ValueError: if heads does not divide channels.
+    """
+
+    def __init__(self, channels: int, *, pos_dim: int = 2, heads: int = 8):
+        super().__init__()
+        self.heads, self.width = heads, check_heads(channels, heads)
+        self.q, self.k, self.v = (nn.Linear(channels, channels) for _ in range(3))
+        self.norm_k, self.norm_v = (HeadNorm(heads, self.width) for _ in range(2))
+        self.out = nn.Linear(heads * (self.width + pos_dim), channels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for linear in (self.q, self.k, self.v):
+            nn.init.xavier_uniform_(linear.weight, gain=1e-2)
+            with torch.no_grad():
+                linear.weight.diagonal().add_(1e-2)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
+        coords = mesh.coords.to(x.dtype)[:, None].expand(-1, self.heads, -1)  # [N, H, D]
+        q, k, v = (linear(x).view(-1, self.heads, self.width) for linear in (self.q, self.k, self.v))
+        parts = (q, self.norm_k(k), self.norm_v(v))
+        q, k, v = (mesh.dense(torch.cat([coords, p], -1)).transpose(1, 2) for p in parts)  # [B, H, L, d + D]
+        # Padded rows are zero after `dense`, so they add nothing to the sum over nodes.
+        context = k.transpose(2, 3) @ v / mesh.sizes.view(-1, 1, 1, 1)  # [B, H, d + D, d + D]
+        return self.out(mesh.flat((q @ context).transpose(1, 2).flatten(2)))
+
+    def extra_repr(self) -> str:
+        return f"heads={self.heads}"
+
+
+class HeadNorm(nn.Module):
+    """LayerNorm over each head's features, with a scale and shift per head. ``[N, H, d] -> [N, H, d]``"""
+
+    def __init__(self, heads: int, width: int, eps: float = 1e-5):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(heads, width))
+        self.bias = nn.Parameter(torch.zeros(heads, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps) * self.weight + self.bias

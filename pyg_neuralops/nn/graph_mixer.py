@@ -1,0 +1,37 @@
+"""``GraphMixer``: any PyG convolution as a mixer."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ..data import Mesh
+
+GRAPHS = ("mesh", "patches")
+
+
+class GraphMixer(nn.Module):
+    """Runs a convolution ``conv(x, edge_index)`` on the mesh edges or on the patches.
+
+    Args:
+        conv: a PyG convolution C -> C.
+        graph: "mesh" (``edge_index``) or "patches" (``patch_index``).
+        edge_attr: whether the convolution also takes the mesh edges' attributes.
+
+    Shapes: ``x [N, C], mesh -> [N, C]``.
+
+    Raises:
+        ValueError: for an unknown graph, or edge attributes asked of patches.
+    """
+
+    def __init__(self, conv: nn.Module, graph: str = "mesh", edge_attr: bool = False):
+        super().__init__()
+        if graph not in GRAPHS:
+            raise ValueError(f"graph={graph!r}; choose from {list(GRAPHS)}")
+        if edge_attr and graph != "mesh":
+            raise ValueError("edge_attr=True needs graph='mesh'; patches carry no attributes")
+        self.conv, self.graph, self.edge_attr = conv, graph, edge_attr
+
+    def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
+        if self.edge_attr:
+            return self.conv(x, mesh.edge_index, mesh.edge_attr)
+        return self.conv(x, mesh.edge_index if self.graph == "mesh" else mesh.patch_index)

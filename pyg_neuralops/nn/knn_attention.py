@@ -1,0 +1,136 @@
+"""``KNNAttention``: softmax attention of each node over its patch."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import scatter, softmax
+
+from ..ops import distance_rank, incoming_reach
+
+SOFT_MASKS = ("head", "layer", "rank", "none")
+INITIAL_STRENGTH = 0.1  # a weak mask: nearly the plain softmax
+RAMP = 0.25  # width of the rank ramp as a share of K
+
+
+def check_heads(channels: int, heads: int) -> int:
+    """Width of a head; ValueError unless ``heads`` divides ``channels``."""
+    if heads < 1 or channels % heads:
+        raise ValueError(f"channels={channels} is not a multiple of heads={heads}")
+    return channels // heads
+
+
+class KNNAttention(MessagePassing):
+    r"""Local pairwise attention with a learnable soft mask, after LA2Former (arXiv 2504.13480).
+
+    .. math::
+        w_{ij} \propto \exp\Big(\frac{q_i \cdot k_j}{\sqrt d} - g_h \frac{|p_j - p_i|^2}{l_i^2}
+            + \frac{w_h(q_i) \cdot (p_j - p_i)}{l_i}\Big), \qquad y_i = W_o \sum_j w_{ij} v_j
+
+    over the incoming edges j -> i, per head h. The reach :math:`l_i` is the longest incoming edge (the distance
+    to the K-th neighbour), :math:`g_h = \mathrm{softplus}(s_h)` is learned, and the last, directional term is
+    optional. A node without incoming edges gets the bias of :math:`W_o` alone.
+
+    Args:
+        channels: C, in and out.
+        pos_dim: D.
+        heads: H, a divisor of C.
+        soft_mask: "head" (one g per head), "layer" (one g), "rank" (in place of the Gaussian the ramp
+            clip((R + s K - rank) / R, 0, 1) of adaptive attention span, arXiv 1905.07799), or "none".
+        direction: whether the directional term is present; it starts at zero.
+        project: whether W_o is present (a :class:`Fusion` brings its own).
+
+    Shapes:
+        ``x [N, C], pos [N, D], adj = edge_index [2, E] -> [N, C]``; ``reach [N]`` is computed when not given.
+
+    Raises:
+        ValueError: if heads does not divide channels, or soft_mask is unknown.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        pos_dim: int = 2,
+        heads: int = 8,
+        soft_mask: str = "head",
+        direction: bool = False,
+        project: bool = True,
+    ):
+        super().__init__(aggr="add", node_dim=0)
+        self.width = check_heads(channels, heads)
+        if soft_mask not in SOFT_MASKS:
+            raise ValueError(f"soft_mask={soft_mask!r}; choose from {list(SOFT_MASKS)}")
+        self.channels, self.pos_dim, self.heads, self.soft_mask = channels, pos_dim, heads, soft_mask
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels) if project else nn.Identity()
+        shape = {"head": (heads,), "layer": (1,), "rank": (1,), "none": (0,)}[soft_mask]
+        self.mask = nn.Parameter(torch.empty(shape))
+        self.direction = nn.Parameter(torch.empty(heads, self.width, pos_dim)) if direction else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        self.qkv.reset_parameters()
+        if isinstance(self.out, nn.Linear):
+            self.out.reset_parameters()
+        # softplus^-1 of the initial strength; the ramp starts with every neighbour inside, sigmoid(2) = 0.88.
+        nn.init.constant_(self.mask, 2.0 if self.soft_mask == "rank" else math.log(math.expm1(INITIAL_STRENGTH)))
+        if self.direction is not None:
+            nn.init.zeros_(self.direction)
+
+    @property
+    def strength(self) -> Tensor:
+        """g, the strength of the soft mask: ``[H]``, ``[1]``, or ``[0]`` without a Gaussian mask."""
+        return F.softplus(self.mask) if self.soft_mask in ("head", "layer") else self.mask[:0]
+
+    def forward(self, x: Tensor, pos: Tensor, adj: Tensor, reach: Tensor | None = None) -> Tensor:
+        q, k, v = self.qkv(x).view(-1, 3, self.heads, self.width).unbind(1)  # [N, H, d]
+        reach = incoming_reach(pos, adj) if reach is None else reach
+        w = None if self.direction is None else torch.einsum("nhd,hdp->nhp", q, self.direction)  # [N, H, D]
+        # propagate_type: (q: Tensor, k: Tensor, v: Tensor, pos: Tensor, reach: Tensor, w: OptTensor)
+        out = self.propagate(adj, q=q, k=k, v=v, pos=pos, reach=reach, w=w)  # [N, H, d]
+        return self.out(out.flatten(1))
+
+    def message(
+        self,
+        q_i: Tensor,
+        k_j: Tensor,
+        v_j: Tensor,
+        pos_i: Tensor,
+        pos_j: Tensor,
+        reach_i: Tensor,
+        w_i: Tensor | None,
+        index: Tensor,
+        ptr: Tensor | None,
+        size_i: int | None,
+    ) -> Tensor:
+        offset = ((pos_j - pos_i) / reach_i[:, None]).to(q_i.dtype)  # [E, D]
+        score = (q_i * k_j).sum(-1) / math.sqrt(self.width)  # [E, H]
+        if self.soft_mask in ("head", "layer"):
+            score = score - self.strength * offset.square().sum(1, keepdim=True)
+        if w_i is not None:
+            score = score + (w_i * offset[:, None]).sum(-1)
+        weight = softmax(score, index, ptr, size_i)
+        if self.soft_mask == "rank":
+            ramp = self._ramp(offset.norm(dim=1), index)[:, None]  # [E, 1]
+            weight = weight * ramp
+            weight = weight / scatter(weight, index, 0, size_i).index_select(0, index)
+        return weight[..., None] * v_j
+
+    def _ramp(self, length: Tensor, index: Tensor) -> Tensor:
+        """clip((R + s K - rank) / R, 0, 1), K the node's own number of neighbours. -> [E]"""
+        rank = distance_rank(length, index).to(length.dtype)
+        count = torch.bincount(index).index_select(0, index).to(length.dtype)
+        width = (RAMP * count).clamp_min(1.0)
+        return ((width + self.mask.sigmoid() * count - rank) / width).clamp(0, 1)
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.__class__.__name__}({self.channels}, heads={self.heads}, soft_mask={self.soft_mask!r}, "
+            f"direction={self.direction is not None})"
+        )

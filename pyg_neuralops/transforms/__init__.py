@@ -1,0 +1,8 @@
+"""What is added to a sample before a model reads it: one ``BaseTransform`` per file."""
+
+from .globals_to_nodes import GlobalsToNodes
+from .graph_edges import GraphEdges
+from .knn_patches import KNNPatches
+from .mesh_edges import MeshEdges
+
+__all__ = ["GlobalsToNodes", "GraphEdges", "KNNPatches", "MeshEdges"]

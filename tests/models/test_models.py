@@ -1,0 +1,87 @@
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from pyg_neuralops.models import MODELS, build_model
+from pyg_neuralops.testing import (
+    assert_batch_invariant,
+    assert_gradients,
+    assert_permutation_equivariant,
+    assert_translation_invariant,
+    random_mesh,
+)
+
+SMALL = {"hidden_channels": 16, "num_layers": 2}
+# Models whose only view of positions is relative, once the encoder is told not to look.
+RELATIVE = list(MODELS)
+
+
+def small(name, **kwargs):
+    torch.manual_seed(0)
+    return build_model(name, **{"in_channels": 2, "out_channels": 3, **SMALL, **kwargs})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_respect_renumbering(name):
+    assert_permutation_equivariant(small(name), random_mesh(60))
+
+
+@pytest.mark.parametrize("cells", [True, False])
+@pytest.mark.parametrize("name", MODELS)
+def test_models_respect_their_batch(name, cells):
+    assert_batch_invariant(small(name), [random_mesh(n, seed=n, cells=cells) for n in (40, 12, 25)])
+
+
+@pytest.mark.parametrize("name", RELATIVE)
+def test_models_without_coordinates_do_not_know_the_origin(name):
+    assert_translation_invariant(small(name, coords=False), random_mesh(50))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_equal_finite_differences(name):
+    assert_gradients(small(name), random_mesh(12))
+
+
+@pytest.mark.parametrize("pos_dim", [1, 2, 3])
+@pytest.mark.parametrize("name", MODELS)
+def test_models_take_every_dimension_and_no_input_field(name, pos_dim):
+    data = random_mesh(30, pos_dim=pos_dim, in_channels=0)
+    assert small(name, in_channels=0, pos_dim=pos_dim)(data).shape == (30, 3)
+    del data.x
+    assert small(name, in_channels=0, pos_dim=pos_dim)(data).shape == (30, 3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_one_point_is_a_mesh_and_prepared_data_are_kept(name):
+    model = small(name)
+    assert model(random_mesh(1)).isfinite().all()
+    prepared = model.prepare(random_mesh(30))
+    again = model.prepare(prepared)
+    for key, value in prepared.to_dict().items():
+        assert again[key] is value
+    torch.testing.assert_close(model(prepared), model(random_mesh(30)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_parameter_learns(name):
+    model = small(name)
+    model(Batch.from_data_list([random_mesh(20), random_mesh(30)])).square().sum().backward()
+    assert [n for n, p in model.named_parameters() if p.numel() and p.grad is None] == []
+
+
+def test_wrong_use_is_named():
+    with pytest.raises(ValueError, match=r"unknown model 'lrs'.*la2former"):
+        build_model("lrs", in_channels=1, out_channels=1)
+    with pytest.raises(ValueError, match="width"):
+        build_model("la2former", in_channels=1, out_channels=1, width=3)
+    with pytest.raises(ValueError, match=r"channels=30 is not a multiple"):
+        build_model("la2former", in_channels=1, out_channels=1, hidden_channels=30)
+    with pytest.raises(ValueError, match="num_layers=0"):
+        build_model("graph-sage", in_channels=1, out_channels=1, num_layers=0)
+    with pytest.raises(ValueError, match=r"2 input channels in 2D.*in_channels=5"):
+        small("la2former", in_channels=5)(random_mesh(20))
+    with pytest.raises(ValueError, match="cannot import"):
+        build_model("no.such.module:Thing", in_channels=1, out_channels=1)
+    model = small("la2former", k=8)
+    with pytest.raises(ValueError, match=r"k=32.*k=8"):
+        model(small("la2former").prepare(random_mesh(50)))

@@ -1,0 +1,170 @@
+import pytest
+import torch
+from torch import nn
+from torch_geometric.nn import SAGEConv
+
+from pyg_neuralops.data import Mesh
+from pyg_neuralops.nn import (
+    Block,
+    EfficientAttention,
+    Fusion,
+    GalerkinAttention,
+    GraphMixer,
+    KNNAttention,
+    PatchMixer,
+)
+from pyg_neuralops.ops import knn_graph
+from pyg_neuralops.testing import (
+    MixerModel,
+    assert_batch_invariant,
+    assert_gradients,
+    assert_permutation_equivariant,
+    assert_sees_only,
+    assert_translation_invariant,
+    random_mesh,
+)
+
+C, H = 16, 4
+
+
+def knn(**kwargs):
+    attention = KNNAttention(C, heads=H, **kwargs)
+    nn.init.normal_(attention.mask, 0.5, 0.5)
+    if attention.direction is not None:
+        nn.init.normal_(attention.direction)
+    return attention
+
+
+MIXERS = {
+    "knn": lambda: PatchMixer(knn()),
+    "knn, one mask a layer": lambda: PatchMixer(knn(soft_mask="layer")),
+    "knn, no mask": lambda: PatchMixer(knn(soft_mask="none")),
+    "knn, rank ramp": lambda: PatchMixer(knn(soft_mask="rank")),
+    "knn, directional": lambda: PatchMixer(knn(direction=True)),
+    "efficient": lambda: EfficientAttention(C, H),
+    "galerkin": lambda: GalerkinAttention(C, heads=H),
+    "fusion": lambda: Fusion(C, [PatchMixer(knn()), EfficientAttention(C, H)]),
+    "gated fusion": lambda: Fusion(C, [PatchMixer(knn()), EfficientAttention(C, H)], "gate"),
+    "graph": lambda: GraphMixer(SAGEConv(C, C)),
+    "graph on patches": lambda: GraphMixer(SAGEConv(C, C), "patches"),
+    "block": lambda: Block(C, EfficientAttention(C, H)),
+}
+LOCAL = [name for name in MIXERS if name.startswith("knn")]
+
+
+def model(name, k=8):
+    torch.manual_seed(0)
+    return MixerModel(MIXERS[name](), C, k=k)
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_renumbering_nodes_renumbers_the_output(name):
+    assert_permutation_equivariant(model(name), random_mesh(50, in_channels=C))
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_a_sample_does_not_see_its_batch_mates(name):
+    assert_batch_invariant(model(name), [random_mesh(n, in_channels=C, seed=n) for n in (40, 12, 25, 1)])
+    assert_batch_invariant(model(name), [random_mesh(20, in_channels=C, seed=n) for n in range(3)])
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_gradients_equal_finite_differences(name):
+    assert_gradients(model(name, k=5), random_mesh(14, in_channels=C))
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_patches_see_only_their_points_and_no_origin(name):
+    data = random_mesh(40, in_channels=C)
+    assert_sees_only(model(name, k=6), data, knn_graph(data.pos, 6))
+    assert_translation_invariant(model(name, k=6), data)
+
+
+def test_invariance_assertions_can_fail():
+    class Mean(nn.Module):
+        def forward(self, x, mesh):
+            return x - x.mean(0) + mesh.pos.sum()
+
+    broken = MixerModel(Mean(), C)
+    with pytest.raises(AssertionError, match="batch mates"):
+        assert_batch_invariant(broken, [random_mesh(n, in_channels=C) for n in (10, 12)])
+    with pytest.raises(AssertionError, match="translation"):
+        assert_translation_invariant(broken, random_mesh(12, in_channels=C))
+    with pytest.raises(AssertionError, match="edges away"):
+        assert_sees_only(broken, random_mesh(12, in_channels=C), torch.zeros(2, 0, dtype=torch.long))
+
+    class Numbered(nn.Module):
+        def forward(self, x, mesh):
+            return x + torch.arange(len(x))[:, None]
+
+    with pytest.raises(AssertionError, match="permutation"):
+        assert_permutation_equivariant(MixerModel(Numbered(), C), random_mesh(12, in_channels=C))
+
+
+def test_knn_attention_on_the_complete_graph_is_full_attention():
+    torch.manual_seed(0)
+    n = 20
+    attention = KNNAttention(C, heads=H, soft_mask="none").double()
+    x, pos = torch.randn(n, C).double(), torch.rand(n, 2).double()
+    q, k, v = attention.qkv(x).view(n, 3, H, C // H).permute(1, 2, 0, 3)
+    full = nn.functional.scaled_dot_product_attention(q, k, v).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(attention(x, pos, knn_graph(pos, n)), attention.out(full))
+
+
+def test_soft_mask_and_direction_are_the_stated_bias():
+    torch.manual_seed(0)
+    n = 15
+    attention = knn(direction=True).double()
+    x, pos = torch.randn(n, C).double(), torch.rand(n, 2).double()
+    edges = knn_graph(pos, n)
+    offset = (pos[None] - pos[:, None]) / torch.cdist(pos, pos).amax(1)[:, None, None]  # [i, j, D], l_i
+    q, k, v = attention.qkv(x).view(n, 3, H, C // H).permute(1, 2, 0, 3)
+    bias = -attention.strength[:, None, None] * offset.square().sum(-1)
+    bias = bias + torch.einsum("hid,hdp,ijp->hij", q, attention.direction, offset)
+    full = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(attention(x, pos, edges), attention.out(full))
+
+
+def test_a_strong_mask_leaves_the_node_itself():
+    torch.manual_seed(0)
+    attention = KNNAttention(C, heads=H)
+    nn.init.constant_(attention.mask, 1e6)
+    x, pos = torch.randn(30, C), torch.rand(30, 2)
+    own = attention.out(attention.qkv(x)[:, 2 * C :])
+    torch.testing.assert_close(attention(x, pos, knn_graph(pos, 8)), own)
+
+
+def test_a_node_without_neighbours_gets_the_bias():
+    attention = KNNAttention(C, heads=H)
+    x, pos = torch.randn(3, C), torch.rand(3, 2)
+    out = attention(x, pos, torch.tensor([[0, 1], [0, 0]]))
+    torch.testing.assert_close(out[1:], attention.out.bias.expand(2, C))
+    assert out.isfinite().all()
+
+
+def test_efficient_attention_of_constant_keys_is_the_mean():
+    layer = EfficientAttention(C, H, project=False)
+    with torch.no_grad():
+        layer.qkv.weight[C : 2 * C].zero_()
+    data = random_mesh(10, in_channels=C)
+    out = layer(data.x, Mesh.from_data(data))
+    v = layer.qkv(data.x)[:, 2 * C :]
+    torch.testing.assert_close(out, v.mean(0).expand_as(out))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: KNNAttention(90, heads=8), "channels=90 is not a multiple of heads=8"),
+        (lambda: KNNAttention(16, heads=4, soft_mask="hard"), "choose from"),
+        (lambda: EfficientAttention(90, 8), "heads=8"),
+        (lambda: GalerkinAttention(90), "heads=8"),
+        (lambda: Fusion(16, [], "concat"), "0 mixers"),
+        (lambda: Fusion(16, [EfficientAttention(16, 4)], "gate"), "'gate' takes 2"),
+        (lambda: Fusion(16, [EfficientAttention(16, 4)], "sum"), "choose from"),
+        (lambda: GraphMixer(SAGEConv(4, 4), "knn"), "choose from"),
+    ],
+)
+def test_wrong_settings_are_named(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
