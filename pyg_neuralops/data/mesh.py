@@ -18,7 +18,8 @@ class Mesh:
         ``pos [N, D]`` raw positions; ``coords [N, D]`` scaled positions, for encoders only; ``batch [N]``
         sample of each node; ``sizes [B]`` nodes per sample; ``slot [N]`` and ``filled [B, L]`` describe the
         padded form and are None when all samples have one size; ``edge_index [2, E]``, ``edge_attr [E, A]``
-        mesh edges; ``patch_index [2, P]``, ``reach [N]`` patches and their radius.
+        mesh edges; ``patch_index [2, P]``, ``reach [N]`` patches and their radius; ``period [D]`` side lengths of
+        a periodic box.
     """
 
     pos: Tensor
@@ -31,6 +32,7 @@ class Mesh:
     edge_attr: Tensor | None = None
     patch_index: Tensor | None = None
     reach: Tensor | None = None
+    period: Tensor | None = None
 
     @classmethod
     def from_data(cls, data: Data) -> Mesh:
@@ -63,6 +65,8 @@ class Mesh:
             edge_attr=data.get("edge_attr"),
             patch_index=data.get("patch_index"),
             reach=data.get("patch_reach"),
+            # One box for all samples: their patch_key says so.
+            period=None if data.get("patch_period") is None else data.patch_period[0],
         )
 
     def dense(self, x: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from torch_geometric.transforms import BaseTransform
 
 from ..data import Mesh
 from ..nn import MLP, Block
+from ..transforms import KNNPatches, PatchMetric, Upwind, parse_metric
+from ..transforms import Tensor as TensorMetric
 
 
 class NeuralOperator(nn.Module):
@@ -68,6 +70,28 @@ class NeuralOperator(nn.Module):
             for name in inspect.signature(type(self).__init__).parameters
             if name != "self"
         }
+
+
+class Patched:
+    """Mixed into models with patches: keeps their settings as attributes and builds the transform from them."""
+
+    def set_patches(
+        self,
+        k: int,
+        period: float | Sequence[float | None] | None = None,
+        through_solid: bool = True,
+        metric: PatchMetric | str | None = None,
+    ) -> None:
+        """Settings of :class:`KNNPatches`; a metric may be the string that its ``repr`` gives.
+
+        Raises:
+            ValueError: as :class:`KNNPatches` and :func:`parse_metric`.
+        """
+        parsed = parse_metric(metric) if isinstance(metric, str) else metric
+        self.patches = KNNPatches(k, period=period, through_solid=through_solid, metric=parsed)
+        self.k, self.period, self.through_solid = k, period, through_solid
+        # A metric of this library is kept as text, which a checkpoint can hold.
+        self.metric = repr(parsed) if isinstance(parsed, (Upwind, TensorMetric)) else parsed
 
 
 class BlockStack(NeuralOperator):

@@ -9,20 +9,28 @@ from torch_geometric.transforms import BaseTransform
 
 from ..nn import GraphMixer
 from ..nn.knn_attention import check_heads
-from ..transforms import GraphEdges, KNNPatches
-from .base import BlockStack
+from ..transforms import GraphEdges, PatchMetric
+from .base import BlockStack, Patched
 
 
-def _graph(graph: str, k: int) -> Sequence[BaseTransform]:
-    return (GraphEdges(k),) if graph == "mesh" else (KNNPatches(k),)
+class _OnGraph(Patched):
+    """Runs on mesh edges or on patches."""
+
+    graph: str
+    k: int
+
+    @property
+    def transforms(self) -> Sequence[BaseTransform]:
+        return (GraphEdges(self.k),) if self.graph == "mesh" else (self.patches,)
 
 
-class GraphSAGE(BlockStack):
+class GraphSAGE(_OnGraph, BlockStack):
     """GraphSAGE with mean aggregation (Hamilton et al. 2017, arXiv 1706.02216) in pre-LN residual blocks.
 
     Args:
         graph: "mesh" (mesh edges; point clouds: their k-nearest-neighbour graph) or "patches" (KNN patches).
         k: neighbours on point clouds, points per patch on patches.
+        period, through_solid, metric: of the patches, as :class:`LA2Former`.
         others: as :class:`LA2Former`.
     """
 
@@ -35,6 +43,9 @@ class GraphSAGE(BlockStack):
         num_layers: int = 8,
         graph: str = "mesh",
         k: int = 6,
+        period: float | Sequence[float | None] | None = None,
+        through_solid: bool = True,
+        metric: PatchMetric | str | None = None,
         coords: bool = True,
         ratio: float = 2,
     ):
@@ -48,14 +59,11 @@ class GraphSAGE(BlockStack):
             coords,
             ratio,
         )
-        self.graph, self.k = graph, k
-
-    @property
-    def transforms(self) -> Sequence[BaseTransform]:
-        return _graph(self.graph, self.k)
+        self.set_patches(k, period, through_solid, metric)
+        self.graph = graph
 
 
-class GATv2(BlockStack):
+class GATv2(_OnGraph, BlockStack):
     """GATv2 (Brody et al. 2022, arXiv 2105.14491) in pre-LN residual blocks; on mesh edges the attention also
     sees their relative position and length.
 
@@ -74,6 +82,9 @@ class GATv2(BlockStack):
         heads: int = 8,
         graph: str = "mesh",
         k: int = 6,
+        period: float | Sequence[float | None] | None = None,
+        through_solid: bool = True,
+        metric: PatchMetric | str | None = None,
         coords: bool = True,
         ratio: float = 2,
     ):
@@ -90,8 +101,5 @@ class GATv2(BlockStack):
             coords,
             ratio,
         )
-        self.heads, self.graph, self.k = heads, graph, k
-
-    @property
-    def transforms(self) -> Sequence[BaseTransform]:
-        return _graph(self.graph, self.k)
+        self.set_patches(k, period, through_solid, metric)
+        self.heads, self.graph = heads, graph

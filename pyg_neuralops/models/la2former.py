@@ -8,13 +8,13 @@ from torch import nn
 from torch_geometric.transforms import BaseTransform
 
 from ..nn import EfficientAttention, Fusion, GalerkinAttention, KNNAttention, PatchMixer
-from ..transforms import KNNPatches
-from .base import BlockStack
+from ..transforms import PatchMetric
+from .base import BlockStack, Patched
 
 GLOBALS = ("efficient", "galerkin", "none")
 
 
-class LA2Former(BlockStack):
+class LA2Former(Patched, BlockStack):
     """After LA2Former (arXiv 2504.13480): in every block KNN-patch attention with a learnable soft mask, in
     parallel with global linear attention; both are concatenated and projected. Trained on relative L2.
 
@@ -25,7 +25,9 @@ class LA2Former(BlockStack):
         in_channels: F, channels of ``data.x`` (0: shape-only problems).
         out_channels: O.
         pos_dim: D.
-        hidden_channels: C. num_layers: blocks. heads: H, a divisor of C. k: points per patch.
+        hidden_channels: C. num_layers: blocks. heads: H, a divisor of C.
+        k, period, through_solid, metric: the patches, as in :class:`KNNPatches`; the metric may be a string
+            such as "Upwind('wind', stretch=6)".
         soft_mask: of :class:`KNNAttention`: "head", "layer", "rank" or "none".
         direction: whether patches see direction (the directional term of :class:`KNNAttention`).
         local: whether the local path is present.
@@ -47,6 +49,9 @@ class LA2Former(BlockStack):
         num_layers: int = 8,
         heads: int = 8,
         k: int = 32,
+        period: float | Sequence[float | None] | None = None,
+        through_solid: bool = True,
+        metric: PatchMetric | str | None = None,
         soft_mask: str = "head",
         direction: bool = False,
         local: bool = True,
@@ -82,9 +87,10 @@ class LA2Former(BlockStack):
             return Fusion(hidden_channels, mixers, fusion)
 
         super().__init__(in_channels, out_channels, pos_dim, hidden_channels, num_layers, make_mixer, coords, ratio)
-        self.heads, self.k, self.soft_mask, self.direction = heads, k, soft_mask, direction
+        self.set_patches(k, period, through_solid, metric)
+        self.heads, self.soft_mask, self.direction = heads, soft_mask, direction
         self.local, self.global_, self.fusion = local, global_, fusion
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:
-        return (KNNPatches(self.k),) if self.local else ()
+        return (self.patches,) if self.local else ()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import scatter, softmax
 
-from ..ops import distance_rank, incoming_reach
+from ..ops import distance_rank, incoming_reach, nearest_image
 
 SOFT_MASKS = ("head", "layer", "rank", "none")
 INITIAL_STRENGTH = 0.1  # a weak mask: nearly the plain softmax
@@ -45,7 +45,8 @@ class KNNAttention(MessagePassing):
         project: whether W_o is present (a :class:`Fusion` brings its own).
 
     Shapes:
-        ``x [N, C], pos [N, D], adj = edge_index [2, E] -> [N, C]``; ``reach [N]`` is computed when not given.
+        ``x [N, C], pos [N, D], adj = edge_index [2, E] -> [N, C]``; ``reach [N]`` is computed when not given;
+        ``period [D]``: side lengths of a periodic box, in which p_j - p_i is the nearest image.
 
     Raises:
         ValueError: if heads does not divide channels, or soft_mask is unknown.
@@ -88,12 +89,14 @@ class KNNAttention(MessagePassing):
         """g, the strength of the soft mask: ``[H]``, ``[1]``, or ``[0]`` without a Gaussian mask."""
         return F.softplus(self.mask) if self.soft_mask in ("head", "layer") else self.mask[:0]
 
-    def forward(self, x: Tensor, pos: Tensor, adj: Tensor, reach: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, pos: Tensor, adj: Tensor, reach: Tensor | None = None, period: Tensor | None = None
+    ) -> Tensor:
         q, k, v = self.qkv(x).view(-1, 3, self.heads, self.width).unbind(1)  # [N, H, d]
-        reach = incoming_reach(pos, adj) if reach is None else reach
+        reach = incoming_reach(pos, adj, period) if reach is None else reach
         w = None if self.direction is None else torch.einsum("nhd,hdp->nhp", q, self.direction)  # [N, H, D]
-        # propagate_type: (q: Tensor, k: Tensor, v: Tensor, pos: Tensor, reach: Tensor, w: OptTensor)
-        out = self.propagate(adj, q=q, k=k, v=v, pos=pos, reach=reach, w=w)  # [N, H, d]
+        # propagate_type: (q: Tensor, k: Tensor, v: Tensor, pos: Tensor, reach: Tensor, w: OptTensor, period: OptTensor)
+        out = self.propagate(adj, q=q, k=k, v=v, pos=pos, reach=reach, w=w, period=period)  # [N, H, d]
         return self.out(out.flatten(1))
 
     def message(
@@ -105,11 +108,14 @@ class KNNAttention(MessagePassing):
         pos_j: Tensor,
         reach_i: Tensor,
         w_i: Tensor | None,
+        period: Tensor | None,
         index: Tensor,
         ptr: Tensor | None,
         size_i: int | None,
     ) -> Tensor:
-        offset = ((pos_j - pos_i) / reach_i[:, None]).to(q_i.dtype)  # [E, D]
+        offset = pos_j - pos_i  # [E, D]
+        offset = offset if period is None else nearest_image(offset, period)
+        offset = (offset / reach_i[:, None]).to(q_i.dtype)
         score = (q_i * k_j).sum(-1) / math.sqrt(self.width)  # [E, H]
         if self.soft_mask in ("head", "layer"):
             score = score - self.strength * offset.square().sum(1, keepdim=True)

@@ -16,4 +16,4 @@ class PatchMixer(nn.Module):
         self.attention = attention
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
-        return self.attention(x, mesh.pos, mesh.patch_index, mesh.reach)
+        return self.attention(x, mesh.pos, mesh.patch_index, mesh.reach, mesh.period)

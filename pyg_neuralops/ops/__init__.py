@@ -1,6 +1,18 @@
 """Functions on tensors, without parameters."""
 
-from .edges import distance_rank, incoming_reach, relative_positions
+from .edges import distance_rank, edge_offsets, incoming_reach, nearest_image, relative_positions
 from .knn import available_backends, knn_graph
+from .metric_knn import metric_knn_graph
+from .reachable_knn import reachable_knn_graph
 
-__all__ = ["available_backends", "distance_rank", "incoming_reach", "knn_graph", "relative_positions"]
+__all__ = [
+    "available_backends",
+    "distance_rank",
+    "edge_offsets",
+    "incoming_reach",
+    "knn_graph",
+    "metric_knn_graph",
+    "nearest_image",
+    "reachable_knn_graph",
+    "relative_positions",
+]

@@ -6,22 +6,36 @@ import torch
 from torch import Tensor
 
 
-def relative_positions(pos: Tensor, edge_index: Tensor) -> Tensor:
+def edge_offsets(pos: Tensor, edge_index: Tensor, period: Tensor | None = None) -> Tensor:
+    """``p_j - p_i`` of every edge j -> i, the shortest image in a periodic box. ``-> [E, D]``
+
+    Args:
+        period: side lengths ``[D]``, 0 on axes without period.
+    """
+    offset = pos.index_select(0, edge_index[0]) - pos.index_select(0, edge_index[1])
+    return offset if period is None else nearest_image(offset, period)
+
+
+def nearest_image(offset: Tensor, period: Tensor) -> Tensor:
+    """``offset [..., D]`` moved by whole periods to the shortest one; axes of period 0 are left alone."""
+    side = torch.where(period > 0, period, torch.inf)
+    return offset - period * (offset / side).round()
+
+
+def relative_positions(pos: Tensor, edge_index: Tensor, period: Tensor | None = None) -> Tensor:
     """``[p_j - p_i, |p_j - p_i|]`` of every edge j -> i. ``pos [N, D], edge_index [2, E] -> [E, D + 1]``."""
-    source, target = edge_index
-    offset = pos.index_select(0, source) - pos.index_select(0, target)
+    offset = edge_offsets(pos, edge_index, period)
     return torch.cat([offset, offset.norm(dim=1, keepdim=True)], 1)
 
 
-def incoming_reach(pos: Tensor, edge_index: Tensor) -> Tensor:
+def incoming_reach(pos: Tensor, edge_index: Tensor, period: Tensor | None = None) -> Tensor:
     """Length of each node's longest incoming edge, l_i, clamped away from 0. ``-> [N]``
 
     Where all neighbours coincide with the node (or there is none) the reach is the smallest normal number's
     square root, so that d_ij^2 / l_i^2 is 0 and never NaN.
     """
-    source, target = edge_index
-    length = (pos.index_select(0, source) - pos.index_select(0, target)).norm(dim=1)
-    reach = pos.new_zeros(len(pos)).scatter_reduce(0, target, length, "amax")
+    length = edge_offsets(pos, edge_index, period).norm(dim=1)
+    reach = pos.new_zeros(len(pos)).scatter_reduce(0, edge_index[1], length, "amax")
     return reach.clamp_min(torch.finfo(pos.dtype).tiny ** 0.5)
 
 

@@ -14,6 +14,43 @@ from torch import Tensor
 Backend = Callable[[Tensor, int], Tensor]
 
 
+def check_positions(pos: Tensor, k: int) -> None:
+    """Raise unless ``pos`` is ``[N, D]``, float32 or float64 and finite, and ``k`` a positive integer.
+
+    Raises:
+        ValueError: naming what was found and what is allowed.
+    """
+    if pos.dim() != 2 or pos.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"pos has shape {list(pos.shape)} and dtype {pos.dtype}; expected [N, D] in float32 or float64"
+        )
+    if not isinstance(k, int) or k < 1:
+        raise ValueError(f"k={k!r}; it must be an integer of at least 1")
+    if not torch.isfinite(pos).all():
+        raise ValueError("pos holds NaN or Inf; every position must be finite")
+
+
+def sample_sizes(pos: Tensor, batch: Tensor | None) -> list[int]:
+    """Points of each sample of a batch.
+
+    Raises:
+        ValueError: if ``batch`` is not ``[N]`` and sorted.
+    """
+    if batch is None:
+        return [len(pos)]
+    if batch.shape != (len(pos),) or (batch.diff() < 0).any():
+        raise ValueError(f"batch has shape {list(batch.shape)}; expected [{len(pos)}], sorted")
+    return torch.bincount(batch).tolist()
+
+
+def wrapped(points: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Points moved into the periodic box ``[0, side)``; axes of side 0 are left alone."""
+    side = np.where(box > 0, box, 1.0)
+    # The remainder of a tiny negative number rounds up to the side itself.
+    inside = np.minimum(np.mod(points, side), np.nextafter(side, 0))
+    return np.where(box > 0, inside, points)
+
+
 def _scipy(pos: Tensor, count: int) -> Tensor:
     points = pos.detach().cpu().double().numpy()
     index = cKDTree(points).query(points, k=np.arange(1, count + 1), workers=torch.get_num_threads())[1]
@@ -75,7 +112,7 @@ def _choose(backend: str, pos: Tensor) -> Backend:
     return BACKENDS[backend]
 
 
-def _with_self(index: Tensor, loop: bool, count: int) -> Tensor:
+def with_self(index: Tensor, loop: bool, count: int) -> Tensor:
     """Move each point to the front of its own list; with ``loop=False`` drop it. -> [n, count]
 
     Among coincident points a backend may leave the point itself out; then all it found lie at distance 0 and
@@ -110,27 +147,15 @@ def knn_graph(pos: Tensor, k: int, batch: Tensor | None = None, loop: bool = Tru
         ValueError: for another dtype or shape, NaN, k < 1, an unsorted batch, or a backend that is unknown
             or not installed.
     """
-    if pos.dim() != 2 or pos.dtype not in (torch.float32, torch.float64):
-        raise ValueError(
-            f"pos has shape {list(pos.shape)} and dtype {pos.dtype}; expected [N, D] in float32 or float64"
-        )
-    if not isinstance(k, int) or k < 1:
-        raise ValueError(f"k={k!r}; it must be an integer of at least 1")
-    if not torch.isfinite(pos).all():
-        raise ValueError("pos holds NaN or Inf; every position must be finite")
-    nearest = _choose(backend, pos)
-    sizes = [len(pos)]
-    if batch is not None:
-        if batch.shape != (len(pos),) or (batch.diff() < 0).any():
-            raise ValueError(f"batch has shape {list(batch.shape)}; expected [{len(pos)}], sorted")
-        sizes = torch.bincount(batch).tolist()
+    check_positions(pos, k)
+    nearest, sizes = _choose(backend, pos), sample_sizes(pos, batch)
     source, target, start = [], [], 0
     for points in pos.split(sizes):
         n = len(points)
         count = min(k, n) if loop else min(k, n - 1)
         if count > 0:
             found = min(count if loop else count + 1, n)
-            index = _with_self(nearest(points, found), loop, count)
+            index = with_self(nearest(points, found), loop, count)
             source.append(index.flatten() + start)
             own = torch.arange(start, start + n, device=pos.device)
             target.append(own.repeat_interleave(count))

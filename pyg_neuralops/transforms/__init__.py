@@ -4,5 +4,15 @@ from .globals_to_nodes import GlobalsToNodes
 from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
+from .patch_metric import PatchMetric, Tensor, Upwind, parse_metric
 
-__all__ = ["GlobalsToNodes", "GraphEdges", "KNNPatches", "MeshEdges"]
+__all__ = [
+    "GlobalsToNodes",
+    "GraphEdges",
+    "KNNPatches",
+    "MeshEdges",
+    "PatchMetric",
+    "Tensor",
+    "Upwind",
+    "parse_metric",
+]

@@ -2,50 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from ..ops import incoming_reach, knn_graph
+from ..ops import incoming_reach, knn_graph, metric_knn_graph, reachable_knn_graph
 from .keys import check_key
+from .mesh_edges import MeshEdges
+from .patch_metric import PatchMetric
 
 
 @functional_transform("knn_patches")
 class KNNPatches(BaseTransform):
     """Write ``patch_index [2, N * k]`` and ``patch_reach [N]`` beside (never over) ``edge_index``.
 
-    A patch holds its own centre, and min(k, n) points on a mesh of n points. ``patch_reach`` is the distance
-    to the farthest point of the patch, the length scale l_i of the soft mask. ``patch_key`` records the
-    parameters, so that a model refuses data prepared for another k.
+    A patch holds its own centre, and min(k, n) points on a mesh of n points. ``patch_reach`` is the Euclidean
+    distance to the farthest point of the patch, the length scale l_i of the soft mask. ``patch_key`` records the
+    parameters, so that a model refuses data prepared for others.
 
     Args:
         k: points per patch, the centre included.
-        backend: of :func:`pyg_neuralops.ops.knn_graph`.
+        period: side length of a periodic box on each axis (None or 0: not periodic), or one for all axes.
+            Distances and relative positions are those of the nearest image.
+        through_solid: False keeps only neighbours that can be reached along the mesh, so that two sides of a thin
+            body or slit do not meet; see :func:`pyg_neuralops.ops.reachable_knn_graph`. Needs cells or edges.
+        metric: each point's own distance, :class:`Upwind`, :class:`Tensor` or a user's :class:`PatchMetric`.
+        backend: of :func:`pyg_neuralops.ops.knn_graph`, for plain patches.
 
     Raises:
-        ValueError: if k < 1, positions are not finite float32 or float64, or the data already hold other patches.
+        ValueError: if k < 1, a period is negative, through_solid=False is combined with a period or metric,
+            positions are not finite float32 or float64, or the data already hold other patches.
     """
 
-    def __init__(self, k: int, backend: str = "auto"):
+    def __init__(
+        self,
+        k: int,
+        *,
+        period: float | Sequence[float | None] | None = None,
+        through_solid: bool = True,
+        metric: PatchMetric | None = None,
+        backend: str = "auto",
+    ):
         if not isinstance(k, int) or k < 1:
             raise ValueError(f"k={k!r}; it must be an integer of at least 1")
-        self.k = k
-        self.backend = backend
+        if not through_solid and (period is not None or metric is not None):
+            raise ValueError("through_solid=False cannot be combined with period or metric; choose one")
+        sides = [] if period is None else [period] if isinstance(period, (int, float)) else list(period)
+        self.period = tuple(float(side or 0) for side in sides)
+        if any(side < 0 for side in self.period):
+            raise ValueError(f"period={period}; side lengths must be positive, 0 or None for an axis without period")
+        self.k, self.through_solid, self.metric, self.backend = k, through_solid, metric, backend
 
     @property
     def key(self) -> str:
         """What ``patch_key`` says of patches made by this transform."""
-        return f"knn(k={self.k})"
+        parts = [f"k={self.k}"]
+        parts += [f"period={self.period}"] if self.period else []
+        parts += [] if self.through_solid else ["through_solid=False"]
+        parts += [] if self.metric is None else [f"metric={self.metric!r}"]
+        return f"knn({', '.join(parts)})"
 
     def forward(self, data: Data) -> Data:
         found = data.get("patch_key")
         if found is not None:
             check_key("patches", found, self.key)
             return data
-        data.patch_index = knn_graph(data.pos, self.k, data.get("batch"), backend=self.backend)
-        data.patch_reach = incoming_reach(data.pos, data.patch_index)
+        period = self._period(data.pos)
+        data.patch_index = self._neighbours(data, period)
+        data.patch_reach = incoming_reach(data.pos, data.patch_index, period)
+        if period is not None:
+            data.patch_period = period[None]
         data.patch_key = self.key
         return data
 
+    def _period(self, pos: Tensor) -> Tensor | None:
+        if not self.period:
+            return None
+        sides = self.period * pos.shape[1] if len(self.period) == 1 else self.period
+        if len(sides) != pos.shape[1]:
+            raise ValueError(f"period={self.period} has {len(sides)} sides; the data are {pos.shape[1]}D")
+        return pos.new_tensor(sides)
+
+    def _neighbours(self, data: Data, period: Tensor | None) -> Tensor:
+        batch = data.get("batch")
+        if not self.through_solid:
+            edges = data.edge_index if data.get("edge_index") is not None else MeshEdges()(data).edge_index
+            return reachable_knn_graph(data.pos, self.k, edges)
+        metric = self.metric
+        if metric is not None:
+            return metric_knn_graph(
+                data.pos, self.k, lambda i, p: metric.distance(data, i, p), metric.stretch(data), batch, period
+            )
+        if period is not None:
+            ones = torch.ones(data.num_nodes)
+            return metric_knn_graph(data.pos, self.k, lambda _, p: p.norm(dim=-1), ones, batch, period)
+        return knn_graph(data.pos, self.k, batch, backend=self.backend)
+
     def __repr__(self) -> str:
-        return f"{self.__class__.__name__}(k={self.k}, backend={self.backend!r})"
+        return f"{self.__class__.__name__}({self.key[4:-1]}, backend={self.backend!r})"

@@ -85,3 +85,28 @@ def test_wrong_use_is_named():
     model = small("la2former", k=8)
     with pytest.raises(ValueError, match=r"k=32.*k=8"):
         model(small("la2former").prepare(random_mesh(50)))
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [("la2former", {}), ("graph-sage", {"graph": "patches"}), ("gatv2", {"graph": "patches"})],
+)
+def test_patches_of_every_kind_reach_the_model(name, kwargs):
+    data = random_mesh(50)
+    data.wind = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    outputs = []
+    for settings in ({}, {"metric": "Upwind(wind, stretch=6)"}, {"period": 1.0}, {"through_solid": False}):
+        model = small(name, k=10, **kwargs, **settings)
+        assert_permutation_equivariant(model, data)
+        outputs.append(model(data))
+    # A mesh of a convex region is reached whole: the last is the first again, up to thin cells on the hull.
+    assert all((outputs[0] - other).abs().max() > 1e-5 for other in outputs[1:3])
+
+
+def test_on_a_torus_moving_the_origin_changes_nothing():
+    data = random_mesh(80)
+    model = small("la2former", k=8, period=(1.0, 1.0), direction=True, coords=False)
+    torch.nn.init.normal_(model.blocks[0].mixer.mixers[0].attention.direction)
+    moved = random_mesh(80)
+    moved.pos = (moved.pos + 0.37) % 1.0
+    torch.testing.assert_close(model(moved), model(data), rtol=1e-4, atol=1e-5)

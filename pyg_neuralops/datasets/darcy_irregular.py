@@ -1,0 +1,58 @@
+"""``DarcyIrregular``: flow through a random two-phase medium on random domains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from ..data import MeshData
+from .generated import GeneratedDataset
+
+
+class DarcyIrregular(GeneratedDataset):
+    r"""Darcy flow on a unit square with a notch, a hole, or both: :math:`-\nabla\cdot(a \nabla u) = 1`, u = 0.
+
+    Domain, mesh and medium differ in every sample. From a (``x [N, 1]``, 12 or 3) to u (``y [N, 1]``) at the
+    vertices of a triangulation (``face``); u vanishes on the whole boundary. Generated; errors are not
+    comparable with published tables.
+
+    Args:
+        root: folder of the set; ``datasets/darcy-irregular`` below the current folder when None.
+        split: "train", "val" or "test".
+        points: N, about; it varies from sample to sample.
+        refine: uniform refinements of the mesh on which the equation is solved.
+        options: ``num_samples=1200``, ``seed=0``, ``source="auto"``, ``protocol="standard"``, ``transform``,
+            ``pre_transform``, ``force_reload``, ``workers``: see :class:`.generated.GeneratedDataset`.
+
+    Raises:
+        ValueError, RuntimeError, OSError: see :class:`.generated.GeneratedDataset`.
+    """
+
+    name = "darcy-irregular"
+    version = 1
+    solver = "pyg_neuralops.solvers.darcy_irregular:sample_darcy_irregular"
+    packages = ("numpy", "scipy", "scikit-fem")
+    names: ClassVar = {"pos": ("x", "y"), "x": ("coefficient",), "y": ("solution",)}
+    units: ClassVar = {"pos": ("1", "1"), "x": ("1",), "y": ("1",)}
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        split: str = "train",
+        *,
+        points: int = 730,
+        refine: int = 1,
+        **options: Any,
+    ):
+        if points < 100 or refine < 0:
+            raise ValueError(f"points={points}, refine={refine}; they must be at least 100 and 0")
+        super().__init__({"points": points, "refine": refine}, root, split, **options)
+
+    def to_mesh(self, arrays: Mapping[str, np.ndarray]) -> MeshData:
+        fields = {"pos": arrays["points"], "x": arrays["a"][:, None], "y": arrays["u"][:, None]}
+        tensors = {name: torch.from_numpy(value).float() for name, value in fields.items()}
+        return MeshData(**tensors, face=torch.from_numpy(arrays["triangles"]).int().t().contiguous())

@@ -1,0 +1,202 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.transforms import BaseTransform
+
+from pyg_neuralops.data import mesh_loader
+from pyg_neuralops.datasets import DATASETS, Darcy, DarcyIrregular
+from pyg_neuralops.solvers import sample_darcy, sample_darcy_irregular
+
+TINY = {
+    "darcy": {"num_samples": 24, "resolution": 9, "refine": 2, "workers": 0},
+    "darcy-irregular": {"num_samples": 24, "points": 120, "refine": 0, "workers": 0},
+}
+
+
+def make(name, root, split="train", **changes):
+    return DATASETS[name](root / name, split, **{**TINY[name], **changes})
+
+
+def assert_same(one, two):
+    assert len(one) == len(two)
+    for a, b in zip(one, two, strict=True):
+        assert a.keys() == b.keys()
+        for key in a.keys():  # noqa: SIM118  (a Data object iterates over pairs)
+            assert torch.equal(a[key], b[key]) if torch.is_tensor(a[key]) else a[key] == b[key], key
+
+
+class Scale(BaseTransform):
+    def __init__(self, factor):
+        self.factor = factor
+
+    def forward(self, data):
+        data.y = self.factor * data.y
+        return data
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("datasets")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_splits_are_disjoint_and_complete(name, root):
+    standard = {split: make(name, root, split) for split in ("train", "val", "test")}
+    assert {split: len(data) for split, data in standard.items()} == {"train": 18, "val": 2, "test": 4}
+    samples = [data.y.numpy().tobytes() for split in standard.values() for data in split]
+    assert len(set(samples)) == 24
+    paper = make(name, root, protocol="paper")
+    assert_same([*standard["train"], *standard["val"]], paper)
+    assert_same(standard["test"], make(name, root, "test", protocol="paper"))
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_any_number_of_workers_and_samples_gives_the_same_content(name, root, tmp_path):
+    one = make(name, root)
+    assert_same(one, make(name, tmp_path, workers=2))
+    longer = make(name, tmp_path, num_samples=36)
+    assert_same(one, longer[: len(one)])
+
+
+def test_a_sample_alone_equals_the_sample_in_the_set(root):
+    for split, stream in (("train", 0), ("test", 1)):
+        alone = sample_darcy((0, stream, 3), resolution=9, refine=2)
+        data = make("darcy", root, split)[3]
+        np.testing.assert_array_equal(data.y.view(9, 9), alone.u.astype(np.float32))
+        np.testing.assert_array_equal(data.x.view(9, 9), alone.a.astype(np.float32))
+        alone = sample_darcy_irregular((0, stream, 3), points=120, refine=0)
+        data = make("darcy-irregular", root, split)[3]
+        np.testing.assert_array_equal(data.y[:, 0], alone.u.astype(np.float32))
+        np.testing.assert_array_equal(data.face.T, alone.triangles)
+
+
+def test_grid_nodes_and_quads(root):
+    data = make("darcy", root)[0]
+    assert data.grid_shape == (9, 9)
+    pos = data.pos.view(9, 9, 2)
+    torch.testing.assert_close(pos[3, 5], torch.tensor([3 / 8, 5 / 8]))
+    assert_cells_cover(data.pos, data.quad, 1.0)
+    assert not data.y.view(9, 9)[[0, -1]].any()
+
+
+def test_triangles_cover_the_domain(root):
+    for data in make("darcy-irregular", root):
+        assert_cells_cover(data.pos, data.face, None)
+        assert data.x.shape == data.y.shape == (data.num_nodes, 1)
+
+
+def assert_cells_cover(pos, cells, total):
+    """Counter-clockwise, of positive area; every node belongs to a cell."""
+    x, y = pos[cells].unbind(-1)  # [corners, cells]
+    area = 0.5 * (x * y.roll(-1, 0) - y * x.roll(-1, 0)).sum(0)
+    assert (area > 0).all()
+    assert cells.unique().numel() == len(pos)
+    assert cells.dtype == torch.long
+    assert pos.dtype == torch.float32
+    if total is not None:
+        assert float(area.sum()) == pytest.approx(total)
+    else:
+        assert 0.7 < float(area.sum()) < 1
+
+
+def test_samples_batch(root):
+    loader = mesh_loader(make("darcy-irregular", root), batch_size=5)
+    batch = next(iter(loader))
+    assert batch.source == 5 * ["generated"]
+    assert int(batch.face.max()) == batch.num_nodes - 1
+    assert next(iter(mesh_loader(make("darcy", root), batch_size=2))).grid_shape == 2 * [(9, 9)]
+
+
+def test_provenance_is_in_the_raw_file(root):
+    info = make("darcy-irregular", root).info
+    assert info["source"] == "generated"
+    assert info["generator"].endswith("sample_darcy_irregular")
+    assert (info["seed"], info["points"], info["refine"], info["generator_version"]) == (0, 120, 0, 1)
+    assert any(version.startswith("scikit-fem ") for version in info["versions"])
+    assert 0 <= info["residual_max"] < 1e-8
+    assert info["redraws_sum"] >= 0
+    assert info["names"]["y"] == ["solution"]
+    assert info["units"]["pos"] == ["1", "1"]
+
+
+def test_different_parameters_never_share_a_file(root):
+    changes = [{}, {"resolution": 5}, {"refine": 1}, {"seed": 1}, {"num_samples": 30}]
+    sets = [make("darcy", root, **change) for change in changes]
+    assert len({data.raw_paths[0] for data in sets}) == len(sets)
+    assert "train20-resolution9-refine2-seed0" in sets[0].raw_paths[0]
+    assert not torch.equal(sets[0][0].y, sets[3][0].y)
+    sets += [make("darcy", root, split) for split in ("val", "test")]
+    sets += [make("darcy", root, pre_transform=Scale(factor)) for factor in (2.0, 3.0)]
+    sets += [make("darcy", root, protocol="paper")]
+    assert len({data.processed_paths[0] for data in sets}) == len(sets)
+    torch.testing.assert_close(sets[-2][0].y, 3 * sets[0][0].y)
+
+
+def test_a_set_is_made_once(root):
+    before = os.stat(make("darcy", root).raw_paths[0]).st_mtime_ns
+    data = make("darcy", root, force_reload=True)
+    assert os.stat(data.raw_paths[0]).st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"split": "valid"}, r"split='valid'; choose from \['train', 'val', 'test'\]"),
+        ({"split": "val", "protocol": "paper"}, "protocol='paper' has no val"),
+        ({"protocol": "papers"}, "protocol='papers'; choose from"),
+        ({"source": "official"}, r"source='official'; choose from \['auto', 'generated'\]"),
+        ({"num_samples": 11}, "num_samples=11; it must be at least 12"),
+        ({"seed": -1}, "seed=-1; it must be at least 0"),
+        ({"workers": -2}, "workers=-2; it must be at least 0"),
+        ({"refine": -1}, "refine=-1"),
+    ],
+)
+@pytest.mark.parametrize("name", DATASETS)
+def test_wrong_arguments_are_refused(name, arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        make(name, tmp_path, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_own_parameters_out_of_range_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="resolution=2"):
+        Darcy(tmp_path, resolution=2)
+    with pytest.raises(ValueError, match="points=99"):
+        DarcyIrregular(tmp_path, points=99)
+
+
+def test_a_root_that_cannot_be_written_gives_one_clear_error(tmp_path):
+    (tmp_path / "darcy").write_text("a file, not a folder")
+    with pytest.raises(OSError, match=r"cannot write to .*darcy.*choose another root") as caught:
+        make("darcy", tmp_path)
+    assert caught.value.__cause__ is None
+
+
+KILLED = """
+from pyg_neuralops.datasets import Darcy
+Darcy({root!r}, num_samples=144, resolution=21, refine=5, workers=2)
+"""
+
+
+def test_a_killed_generation_resumes_to_the_same_content(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", KILLED.format(root=str(tmp_path))], stderr=subprocess.DEVNULL)
+    limit = time.monotonic() + 60
+    while not (parts := [*tmp_path.glob("raw/*.parts/*.npz")]):
+        assert process.poll() is None
+        assert time.monotonic() < limit
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not [*tmp_path.glob("raw/*.h5")]
+    assert not [*tmp_path.glob("processed/*")]
+    (tmp_path / "raw" / f".{parts[0].parent.stem}.h5.abc.tmp").write_text("of a process killed while assembling")
+    options = {"num_samples": 144, "resolution": 21, "refine": 5}
+    resumed = Darcy(tmp_path, workers=1, **options)
+    assert_same(resumed, Darcy(tmp_path / "whole", workers=0, **options))
+    assert sorted(path.name for path in tmp_path.glob("raw/*") if path.name != ".lock") == resumed.raw_file_names
