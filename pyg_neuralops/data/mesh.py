@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch_geometric.data import Data
+
+from ..ops import EdgeTiles
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Mesh:
         sample of each node; ``sizes [B]`` nodes per sample; ``slot [N]`` and ``filled [B, L]`` describe the
         padded form and are None when all samples have one size; ``edge_index [2, E]``, ``edge_attr [E, A]``
         mesh edges; ``patch_index [2, P]``, ``reach [N]`` patches and their radius; ``period [D]`` side lengths of
-        a periodic box.
+        a periodic box; ``tiles`` the patches as tiles, which is how attention reads them; ``grid_shape`` (static, not
+        a tensor) nodes per axis where every sample is a structured grid of this shape, else None.
     """
 
     pos: Tensor
@@ -33,6 +38,8 @@ class Mesh:
     patch_index: Tensor | None = None
     reach: Tensor | None = None
     period: Tensor | None = None
+    tiles: EdgeTiles | None = None
+    grid_shape: tuple[int, ...] | None = None
 
     @classmethod
     def from_data(cls, data: Data) -> Mesh:
@@ -67,6 +74,8 @@ class Mesh:
             reach=data.get("patch_reach"),
             # One box for all samples: their patch_key says so.
             period=None if data.get("patch_period") is None else data.patch_period[0],
+            tiles=None if data.get("tile_bits") is None else EdgeTiles.from_dict(data.to_dict()).with_bias(pos.dtype),
+            grid_shape=common_shape(data.get("grid_shape")),
         )
 
     def dense(self, x: Tensor) -> Tensor:
@@ -82,4 +91,44 @@ class Mesh:
         return x if self.slot is None else x.index_select(0, self.slot)
 
 
-pytree.register_dataclass(Mesh)
+def common_shape(found: Any) -> tuple[int, ...] | None:
+    """The grid shape of a sample, or the one that all samples of a batch (a list of tuples) share; else None."""
+    if not found:
+        return None
+    shapes = {tuple(shape) for shape in (found if isinstance(found[0], (tuple, list)) else [found])}
+    return shapes.pop() if len(shapes) == 1 else None
+
+
+# A pytree by hand: ``register_dataclass`` has no place for a field that is not data, and no name for files.
+STATIC = "grid_shape"
+
+
+def _flatten(mesh: Mesh) -> tuple[list[Any], tuple[tuple[str, ...], tuple[int, ...] | None]]:
+    names = [item.name for item in fields(mesh) if item.name != STATIC and getattr(mesh, item.name) is not None]
+    return [getattr(mesh, name) for name in names], (tuple(names), mesh.grid_shape)
+
+
+def _flatten_with_keys(mesh: Mesh) -> tuple[list[Any], Any]:
+    values, (names, shape) = _flatten(mesh)
+    return [(pytree.GetAttrKey(name), value) for name, value in zip(names, values, strict=True)], (names, shape)
+
+
+def _unflatten(values: Iterable[Any], context: Any) -> Mesh:
+    names, shape = context
+    return Mesh(**dict(zip(names, values, strict=True)), grid_shape=shape)
+
+
+def _load_context(context: Any) -> Any:
+    names, shape = context
+    return tuple(names), None if shape is None else tuple(shape)
+
+
+pytree.register_pytree_node(
+    Mesh,
+    _flatten,
+    _unflatten,
+    serialized_type_name="pyg_neuralops.Mesh",
+    to_dumpable_context=lambda context: [list(context[0]), context[1] and list(context[1])],
+    from_dumpable_context=_load_context,
+    flatten_with_keys_fn=_flatten_with_keys,
+)

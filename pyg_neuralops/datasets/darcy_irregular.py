@@ -16,8 +16,8 @@ from .generated import GeneratedDataset
 class DarcyIrregular(GeneratedDataset):
     r"""Darcy flow on a unit square with a notch, a hole, or both: :math:`-\nabla\cdot(a \nabla u) = 1`, u = 0.
 
-    Domain, mesh and medium differ in every sample. From a (``x [N, 1]``, 12 or 3) to u (``y [N, 1]``) at the
-    vertices of a triangulation (``face``); u vanishes on the whole boundary. Generated; errors are not
+    Domain, mesh and medium differ in every sample. From a (12 or 3) and the mark of the
+    boundary (1 on it, 0 inside; ``x [N, 2]``) to u (``y [N, 1]``) at the vertices of a triangulation (``face``); u vanishes on the whole boundary. Generated; errors are not
     comparable with published tables.
 
     Args:
@@ -33,11 +33,11 @@ class DarcyIrregular(GeneratedDataset):
     """
 
     name = "darcy-irregular"
-    version = 1
+    version = 2
     solver = "pyg_neuralops.solvers.darcy_irregular:sample_darcy_irregular"
     packages = ("numpy", "scipy", "scikit-fem")
-    names: ClassVar = {"pos": ("x", "y"), "x": ("coefficient",), "y": ("solution",)}
-    units: ClassVar = {"pos": ("1", "1"), "x": ("1",), "y": ("1",)}
+    names: ClassVar = {"pos": ("x", "y"), "x": ("coefficient", "boundary"), "y": ("solution",)}
+    units: ClassVar = {"pos": ("1", "1"), "x": ("1", "1"), "y": ("1",)}
 
     def __init__(
         self,
@@ -53,6 +53,17 @@ class DarcyIrregular(GeneratedDataset):
         super().__init__({"points": points, "refine": refine}, root, split, **options)
 
     def to_mesh(self, arrays: Mapping[str, np.ndarray]) -> MeshData:
-        fields = {"pos": arrays["points"], "x": arrays["a"][:, None], "y": arrays["u"][:, None]}
+        # GNNs on the mesh have no other way to tell where u = 0 is imposed (a node type, Pfaff et al. 2021).
+        x = np.stack([arrays["a"], _on_boundary(arrays["triangles"], len(arrays["points"]))], 1)
+        fields = {"pos": arrays["points"], "x": x, "y": arrays["u"][:, None]}
         tensors = {name: torch.from_numpy(value).float() for name, value in fields.items()}
         return MeshData(**tensors, face=torch.from_numpy(arrays["triangles"]).int().t().contiguous())
+
+
+def _on_boundary(triangles: np.ndarray, num_points: int) -> np.ndarray:
+    """1 at the ends of the edges that belong to one triangle only, else 0. ``[T, 3] -> [num_points]``"""
+    edges = np.sort(np.concatenate([triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]), 1)
+    edges, counts = np.unique(edges, axis=0, return_counts=True)
+    mark = np.zeros(num_points)
+    mark[edges[counts == 1]] = 1
+    return mark

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -138,7 +139,8 @@ class GeneratedDataset(MeshDataset):
         _remove_leftovers(self.raw_paths[0])
         folder = Path(self.raw_dir, f"{self._stem}.parts")
         seeds = [(self.seed, STREAMS[self.stream], index) for index in range(self.stream_size)]
-        with tqdm(total=len(seeds), desc=f"{self.name} {self.stream}", unit="sample") as bar:
+        interval = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants fewer lines
+        with tqdm(total=len(seeds), desc=f"{self.name} {self.stream}", unit="sample", mininterval=interval) as bar:
             parts = make_parts(
                 self.solver,
                 self.parameters,

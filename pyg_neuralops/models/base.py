@@ -81,6 +81,7 @@ class Patched:
         period: float | Sequence[float | None] | None = None,
         through_solid: bool = True,
         metric: PatchMetric | str | None = None,
+        tiles: bool = False,
     ) -> None:
         """Settings of :class:`KNNPatches`; a metric may be the string that its ``repr`` gives.
 
@@ -88,7 +89,7 @@ class Patched:
             ValueError: as :class:`KNNPatches` and :func:`parse_metric`.
         """
         parsed = parse_metric(metric) if isinstance(metric, str) else metric
-        self.patches = KNNPatches(k, period=period, through_solid=through_solid, metric=parsed)
+        self.patches = KNNPatches(k, period=period, through_solid=through_solid, metric=parsed, tiles=tiles)
         self.k, self.period, self.through_solid = k, period, through_solid
         # A metric of this library is kept as text, which a checkpoint can hold.
         self.metric = repr(parsed) if isinstance(parsed, (Upwind, TensorMetric)) else parsed

@@ -87,7 +87,8 @@ class LA2Former(Patched, BlockStack):
             return Fusion(hidden_channels, mixers, fusion)
 
         super().__init__(in_channels, out_channels, pos_dim, hidden_channels, num_layers, make_mixer, coords, ratio)
-        self.set_patches(k, period, through_solid, metric)
+        # The rank ramp is no bias of the score; it runs on edges.
+        self.set_patches(k, period, through_solid, metric, tiles=soft_mask != "rank")
         self.heads, self.soft_mask, self.direction = heads, soft_mask, direction
         self.local, self.global_, self.fusion = local, global_, fusion
 

@@ -6,6 +6,7 @@ from .fusion import Fusion
 from .galerkin_attention import GalerkinAttention
 from .graph_mixer import GraphMixer
 from .knn_attention import KNNAttention
+from .memory import limit_memory
 from .mesh_graph_conv import MeshGraphConv
 from .mlp import MLP
 from .patch_mixer import PatchMixer
@@ -20,4 +21,5 @@ __all__ = [
     "KNNAttention",
     "MeshGraphConv",
     "PatchMixer",
+    "limit_memory",
 ]

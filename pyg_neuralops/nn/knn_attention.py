@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import scatter, softmax
 
-from ..ops import distance_rank, incoming_reach, nearest_image
+from ..ops import EdgeTiles, distance_rank, incoming_reach, nearest_image, tiled_attention
 
 SOFT_MASKS = ("head", "layer", "rank", "none")
 INITIAL_STRENGTH = 0.1  # a weak mask: nearly the plain softmax
@@ -45,8 +45,10 @@ class KNNAttention(MessagePassing):
         project: whether W_o is present (a :class:`Fusion` brings its own).
 
     Shapes:
-        ``x [N, C], pos [N, D], adj = edge_index [2, E] -> [N, C]``; ``reach [N]`` is computed when not given;
-        ``period [D]``: side lengths of a periodic box, in which p_j - p_i is the nearest image.
+        ``x [N, C], pos [N, D], adj -> [N, C]``, with adj either ``edge_index [2, E]`` or
+        :class:`pyg_neuralops.ops.EdgeTiles` made from it: the same result, several times faster;
+        ``reach [N]`` is computed when not given; ``period [D]``: side lengths of a periodic box, in which
+        p_j - p_i is the nearest image.
 
     Raises:
         ValueError: if heads does not divide channels, or soft_mask is unknown.
@@ -72,6 +74,7 @@ class KNNAttention(MessagePassing):
         shape = {"head": (heads,), "layer": (1,), "rank": (1,), "none": (0,)}[soft_mask]
         self.mask = nn.Parameter(torch.empty(shape))
         self.direction = nn.Parameter(torch.empty(heads, self.width, pos_dim)) if direction else None
+        self.max_mib: float | None = None  # see :func:`pyg_neuralops.nn.limit_memory`
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -90,14 +93,27 @@ class KNNAttention(MessagePassing):
         return F.softplus(self.mask) if self.soft_mask in ("head", "layer") else self.mask[:0]
 
     def forward(
-        self, x: Tensor, pos: Tensor, adj: Tensor, reach: Tensor | None = None, period: Tensor | None = None
+        self, x: Tensor, pos: Tensor, adj: Tensor | EdgeTiles, reach: Tensor | None = None, period: Tensor | None = None
     ) -> Tensor:
         q, k, v = self.qkv(x).view(-1, 3, self.heads, self.width).unbind(1)  # [N, H, d]
-        reach = incoming_reach(pos, adj, period) if reach is None else reach
         w = None if self.direction is None else torch.einsum("nhd,hdp->nhp", q, self.direction)  # [N, H, D]
+        if isinstance(adj, EdgeTiles):
+            out = self._on_tiles(q, k, v, pos, adj, reach, w)
+            return self.out(out.flatten(1))
+        reach = incoming_reach(pos, adj, period) if reach is None else reach
         # propagate_type: (q: Tensor, k: Tensor, v: Tensor, pos: Tensor, reach: Tensor, w: OptTensor, period: OptTensor)
         out = self.propagate(adj, q=q, k=k, v=v, pos=pos, reach=reach, w=w, period=period)  # [N, H, d]
         return self.out(out.flatten(1))
+
+    def _on_tiles(
+        self, q: Tensor, k: Tensor, v: Tensor, pos: Tensor, tiles: EdgeTiles, reach: Tensor | None, w: Tensor | None
+    ) -> Tensor:
+        if self.soft_mask == "rank":
+            raise ValueError("soft_mask='rank' is no bias of the score; give edge_index instead of tiles")
+        strength = self.strength if self.soft_mask != "none" else None
+        return tiled_attention(
+            q, k, v, tiles, pos=pos, strength=strength, reach=reach, direction=w, max_mib=self.max_mib
+        )
 
     def message(
         self,

@@ -9,11 +9,16 @@ from .knn_attention import KNNAttention
 
 
 class PatchMixer(nn.Module):
-    """Runs a :class:`KNNAttention` on the patches of the mesh. ``x [N, C], mesh -> [N, C]``."""
+    """Runs a :class:`KNNAttention` on the patches of the mesh, as tiles where there are any.
+
+    Shapes: ``x [N, C], mesh -> [N, C]``.
+    """
 
     def __init__(self, attention: KNNAttention):
         super().__init__()
         self.attention = attention
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
-        return self.attention(x, mesh.pos, mesh.patch_index, mesh.reach, mesh.period)
+        on_tiles = mesh.tiles is not None and self.attention.soft_mask != "rank"
+        adj = mesh.tiles if on_tiles else mesh.patch_index
+        return self.attention(x, mesh.pos, adj, mesh.reach, mesh.period)

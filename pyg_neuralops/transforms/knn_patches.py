@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from ..ops import incoming_reach, knn_graph, metric_knn_graph, reachable_knn_graph
+from ..ops import EdgeTiles, incoming_reach, knn_graph, metric_knn_graph, reachable_knn_graph
 from .keys import check_key
 from .mesh_edges import MeshEdges
 from .patch_metric import PatchMetric
@@ -31,6 +31,8 @@ class KNNPatches(BaseTransform):
         through_solid: False keeps only neighbours that can be reached along the mesh, so that two sides of a thin
             body or slit do not meet; see :func:`pyg_neuralops.ops.reachable_knn_graph`. Needs cells or edges.
         metric: each point's own distance, :class:`Upwind`, :class:`Tensor` or a user's :class:`PatchMetric`.
+        tiles: whether the patches are also stored as tiles (``tile_*``, see :class:`pyg_neuralops.ops.EdgeTiles`),
+            which attention works on many times faster than on edges; models ask for them.
         backend: of :func:`pyg_neuralops.ops.knn_graph`, for plain patches.
 
     Raises:
@@ -45,6 +47,7 @@ class KNNPatches(BaseTransform):
         period: float | Sequence[float | None] | None = None,
         through_solid: bool = True,
         metric: PatchMetric | None = None,
+        tiles: bool = False,
         backend: str = "auto",
     ):
         if not isinstance(k, int) or k < 1:
@@ -55,7 +58,7 @@ class KNNPatches(BaseTransform):
         self.period = tuple(float(side or 0) for side in sides)
         if any(side < 0 for side in self.period):
             raise ValueError(f"period={period}; side lengths must be positive, 0 or None for an axis without period")
-        self.k, self.through_solid, self.metric, self.backend = k, through_solid, metric, backend
+        self.k, self.through_solid, self.metric, self.tiles, self.backend = k, through_solid, metric, tiles, backend
 
     @property
     def key(self) -> str:
@@ -70,13 +73,18 @@ class KNNPatches(BaseTransform):
         found = data.get("patch_key")
         if found is not None:
             check_key("patches", found, self.key)
-            return data
+            return self._with_tiles(data)
         period = self._period(data.pos)
         data.patch_index = self._neighbours(data, period)
         data.patch_reach = incoming_reach(data.pos, data.patch_index, period)
         if period is not None:
             data.patch_period = period[None]
         data.patch_key = self.key
+        return self._with_tiles(data)
+
+    def _with_tiles(self, data: Data) -> Data:
+        if self.tiles and data.get("tile_bits") is None:
+            data.update(EdgeTiles.flat(data.patch_index, data.pos, batch=data.get("batch")))
         return data
 
     def _period(self, pos: Tensor) -> Tensor | None:
