@@ -1,6 +1,6 @@
 """KNN attention alone in an ordinary PyG model: the layer takes (x, pos, edge_index) like any convolution.
 
-    python examples/attention_in_your_own_gnn.py
+python examples/attention_in_your_own_gnn.py
 """
 
 import torch

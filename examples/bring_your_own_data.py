@@ -42,7 +42,9 @@ def main(source: str, target: str, num_samples: int = 600, seed: int = 0) -> int
     first = np.sort(np.unique(chi.reshape(len(chi), -1), axis=0, return_index=True)[1])
     chosen = np.random.default_rng(seed).permutation(first)[:num_samples]
     samples = (fluid_cells(chi[i], u[i]) for i in tqdm(chosen, desc="converting", disable=None))
-    write_hdf5(target, samples, names={"x": ["distance to solid"], "y": ["u_x", "u_y"]}, attrs={"source": Path(source).name})
+    write_hdf5(
+        target, samples, names={"x": ["distance to solid"], "y": ["u_x", "u_y"]}, attrs={"source": Path(source).name}
+    )
     print(f"{len(chi)} samples, {len(first)} distinct obstacles, {len(chosen)} written to {target}")
     return len(first)
 

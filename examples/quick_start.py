@@ -1,6 +1,6 @@
 """From a dataset to a trained model, its file, and a picture, in Python.
 
-    python examples/quick_start.py
+python examples/quick_start.py
 """
 
 from pathlib import Path
@@ -17,7 +17,9 @@ from pyg_neuralops.plotting import plot_predictions
 def main(root: str = "datasets/darcy-irregular", out: str = "runs/quick", num_samples: int = 240, epochs: int = 10):
     """Train LA2Former on Darcy flow in irregular domains; returns the mean test error (relative L2)."""
     sets = {s: DarcyIrregular(root, split=s, num_samples=num_samples, points=400) for s in ("train", "val", "test")}
-    model = build_model("la2former", in_channels=1, out_channels=1, hidden_channels=32, num_layers=3, k=16)
+    model = build_model(
+        "la2former", in_channels=sets["train"][0].in_channels, out_channels=1, hidden_channels=32, num_layers=3, k=16
+    )
     data = {split: [model.prepare(sample) for sample in samples] for split, samples in sets.items()}
     model = normalized(model, data["train"])
     train = mesh_loader(data["train"], 4, shuffle=True)

@@ -41,6 +41,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Hold the lock of ``folder`` (made when absent) against other processes.
 
+    Temporary files of :func:`replacing` that a killed process left there are removed: whoever writes in the folder
+    holds its lock, so they belong to nobody.
+
     Raises:
         OSError: naming ``folder``, if it cannot be written.
     """
@@ -52,6 +55,8 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         raise OSError(f"cannot write to {folder}: {error.strerror or error}; choose another root") from None
     try:
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink()
         yield
     finally:
         lock.release()

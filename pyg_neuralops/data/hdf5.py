@@ -56,9 +56,15 @@ class _Columns:
             block = np.concatenate(blocks)
             if name not in self.file:
                 chunk = (max(1, min(len(block), 16384)), *block.shape[1:])
-                kind = h5py.string_dtype() if block.dtype.kind in "OU" else block.dtype
+                text = block.dtype.kind in "OU"
                 self.file.create_dataset(
-                    name, (0, *block.shape[1:]), kind, maxshape=(None, *block.shape[1:]), chunks=chunk
+                    name,
+                    (0, *block.shape[1:]),
+                    h5py.string_dtype() if text else block.dtype,
+                    maxshape=(None, *block.shape[1:]),
+                    chunks=chunk,
+                    # Grids repeat their points and cells in every sample.
+                    **({} if text else {"compression": "lzf", "shuffle": True}),
                 )
             data = self.file[name]
             data.resize(len(data) + len(block), axis=0)
@@ -217,10 +223,15 @@ def read_hdf5(path: str | os.PathLike[str]) -> tuple[list[MeshData], dict[str, A
     return samples, hdf5_info(path)
 
 
+def _plain(value: Any) -> Any:
+    """A number, string or list in place of NumPy's."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
 def hdf5_info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The attributes of a mesh file, with ``names`` and ``units`` of the channels by field."""
     with open_hdf5(path) as file:
-        info = dict(file.attrs)
+        info = {name: _plain(value) for name, value in file.attrs.items()}
         for label in ("names", "units"):
             info[label] = {
                 name: [str(v) for v in data.attrs[label]] for name, data in file.items() if label in data.attrs

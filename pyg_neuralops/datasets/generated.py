@@ -136,7 +136,6 @@ class GeneratedDataset(MeshDataset):
 
     def download(self) -> None:
         """Make the raw file: solve what is missing, assemble, and remove the parts."""
-        _remove_leftovers(self.raw_paths[0])
         folder = Path(self.raw_dir, f"{self._stem}.parts")
         seeds = [(self.seed, STREAMS[self.stream], index) for index in range(self.stream_size)]
         interval = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants fewer lines
@@ -183,7 +182,6 @@ class GeneratedDataset(MeshDataset):
         }
 
     def process(self) -> None:
-        _remove_leftovers(self.processed_paths[0])
         samples, _ = read_hdf5(self.raw_paths[0])
         samples = [samples[row] for row in self._rows]
         for sample in samples:
@@ -192,8 +190,3 @@ class GeneratedDataset(MeshDataset):
             samples = [self.pre_transform(sample) for sample in samples]
         self.save(samples, self.processed_paths[0])
 
-
-def _remove_leftovers(path: str) -> None:
-    """Temporary files of a process killed while writing ``path``; called with the folder locked."""
-    for leftover in Path(path).parent.glob(f".{Path(path).name}.*.tmp"):
-        leftover.unlink()

@@ -1,0 +1,45 @@
+"""Every example runs as a user would run it, at a small size."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from pyg_neuralops.data import read_hdf5
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_example_has_a_test():
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested
+
+
+def test_quick_start(tmp_path):
+    error = example("quick_start").main(tmp_path / "data", tmp_path / "run", num_samples=24, epochs=1)
+    assert 0 < error < 2
+    assert (tmp_path / "run" / "fields.png").stat().st_size > 1000
+
+
+def test_attention_in_your_own_gnn():
+    module = example("attention_in_your_own_gnn")
+    assert module.main(steps=30) < 0.8 * module.main(steps=1)
+
+
+def test_bring_your_own_data(tmp_path):
+    rng = np.random.default_rng(0)
+    chi = (rng.random((6, 8, 8)) > 0.2).astype(np.uint8)
+    chi[4] = chi[1]  # a duplicate
+    u = rng.random((6, 8, 8, 2)).astype(np.float32)
+    np.savez(tmp_path / "raster.npz", chi=chi, u=u)
+    assert example("bring_your_own_data").main(tmp_path / "raster.npz", tmp_path / "out.h5") == 5
+    samples, info = read_hdf5(tmp_path / "out.h5")
+    assert sorted(s.num_nodes for s in samples) == sorted(int(chi[i].sum()) for i in (0, 1, 2, 3, 5))
+    assert info["names"]["y"] == ["u_x", "u_y"]
