@@ -1,0 +1,5 @@
+"""``python -m pyg_neuralops`` is the console script ``pyg-neuralops``."""
+
+from .cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,49 @@
+"""``EpochBatches``: training batches that are fixed by (seed, epoch)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torch_geometric.data import Data
+
+
+class EpochBatches:
+    """A loader whose every pass, with all that is drawn at random during it, depends on (seed, epoch) alone.
+
+    It seeds the order of the samples and the random generators (dropout, random transforms) at the start of each
+    pass, so that a run that was killed and started again sees what it would have seen. It has no length:
+    Lightning would take the first epoch's for all, and with a node budget epochs differ.
+
+    Attributes:
+        num_batches: number of batches of the present pass.
+        sampler: itself; Lightning announces the epoch through ``loader.sampler.set_epoch``.
+    """
+
+    def __init__(self, loader: DataLoader, seed: int):
+        self.loader, self.seed = loader, seed
+        self.epoch = 0
+        self.num_batches = 1
+
+    @property
+    def sampler(self) -> EpochBatches:
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Data]:
+        batch_sampler = getattr(self.loader, "batch_sampler", None)
+        for source in (getattr(self.loader, "sampler", None), getattr(batch_sampler, "sampler", None)):
+            set_epoch = getattr(source, "set_epoch", None)
+            if callable(set_epoch):
+                set_epoch(self.epoch)
+        # Hashed, because neighbouring seeds and epochs must not give related numbers.
+        state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(2, np.uint64)
+        torch.manual_seed(int(state[0] >> 1))
+        random.seed(int(state[1]))
+        self.num_batches = len(self.loader)
+        yield from self.loader

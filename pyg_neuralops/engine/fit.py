@@ -1,0 +1,164 @@
+"""``fit``: train a model under a budget, keep the best weights, survive interruptions."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities.seed import isolate_rng
+from safetensors.torch import load_file
+from torch.utils.data import DataLoader
+
+from ..normalize import Normalized
+from .averaging import Averaging
+from .bar import Bar
+from .batches import EpochBatches
+from .budget import Budget
+from .clock import Clock
+from .memory import peak_memory, reset_peak_memory
+from .module import Training
+from .quiet import quiet
+from .record import Record, WholeFiles, read_record, sole_user
+from .schedule import OneCycle
+from .task import SteadyField, Task
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a run did.
+
+    Attributes:
+        history: a row an epoch: ``epoch`` (from 1), ``seconds`` of training so far, ``batches``, ``lr``, ``loss``,
+            ``val`` (None without validation).
+        best_epoch, best_val: of the selected weights.
+        seconds: pure training time, over all resumptions.
+        peak_memory: bytes; of the accelerator if one was used, else of the process. This call only.
+        resumed: whether the run went on from a checkpoint.
+    """
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+    best_val: float | None
+    seconds: float
+    peak_memory: int
+    resumed: bool
+
+
+def fit(
+    model: Normalized,
+    train_loader: DataLoader,
+    val_loader: DataLoader | None,
+    *,
+    out: str | os.PathLike[str],
+    task: Task | None = None,
+    epochs: int | None = None,
+    seconds: float | None = None,
+    lr: float = 1e-3,
+    weight_decay: float = 1e-5,
+    clip: float | None = 0.1,
+    pct_start: float = 0.3,
+    ema: float | None = None,
+    patience: int | None = None,
+    seed: int = 0,
+    resume: bool = True,
+    precision: Any = "32-true",
+    accelerator: str = "auto",
+    progress: bool = True,
+    label: str = "",
+    info: dict[str, Any] | None = None,
+) -> FitResult:
+    """Train with AdamW and one cycle of the learning rate; on return the model holds the selected weights.
+
+    A run that was killed goes on from its last whole epoch when it is started again with the same arguments, and
+    under a budget of epochs reaches the same losses to the last digit. The caller's random state is left alone.
+
+    Args:
+        model: predicts in physical units, so that the loss is that of decoded fields.
+        train_loader: shuffled batches (:func:`pyg_neuralops.data.mesh_loader`).
+        val_loader: selects the weights by the mean of the task's metric; None keeps those of the last epoch.
+        out: folder of the run, made when absent; see :class:`pyg_neuralops.engine.record.Record` for its files.
+        task: ``SteadyField()`` by default.
+        epochs, seconds: the budget, exactly one of them; seconds are of pure training.
+        lr, weight_decay, pct_start: peak of the learning rate, AdamW's decay, rising part of the cycle.
+        clip: largest norm of the gradient; None for no clipping.
+        ema: decay of a moving average of the weights, which is then validated and kept.
+        patience: stop after so many epochs without a better validation error.
+        seed: of batches and of everything drawn during training, by (seed, epoch).
+        resume: whether to go on from ``out``; False starts anew and overwrites.
+        precision, accelerator: Lightning's, such as "bf16-mixed" and "cpu".
+        progress, label: a progress bar on terminals, and its title.
+        info: provenance to store with the weights, anything JSON can hold.
+
+    Raises:
+        ValueError: for a bad setting, or if ``out`` holds a run with other settings or is in use.
+        FloatingPointError: naming epoch and learning rate, if the loss becomes NaN.
+        OSError: if ``out`` cannot be written.
+    """
+    if not isinstance(model, Normalized):
+        raise ValueError(f"model is a {type(model).__name__}; wrap it with pyg_neuralops.normalize.normalized")
+    task, budget, out = SteadyField() if task is None else task, Budget(epochs, seconds), Path(out)
+    for name, value in (("clip", clip), ("patience", patience)):
+        if value is not None and value <= 0:
+            raise ValueError(f"{name}={value}; it must be positive, or None")
+    if patience is not None and val_loader is None:
+        raise ValueError(f"patience={patience} needs validation samples")
+    settings: dict[str, Any] = dict(epochs=epochs, seconds=seconds, lr=lr, weight_decay=weight_decay, clip=clip)
+    settings |= dict(pct_start=pct_start, ema=ema, patience=patience, seed=seed, precision=str(precision))
+    schedule = OneCycle(lr, pct_start)
+
+    batches, clock = EpochBatches(train_loader, seed), Clock(seconds)
+    averaging = None if ema is None else Averaging(ema)
+    record = Record(out, settings, info or {}, batches, clock, averaging)
+    spent = [0.0]
+
+    def spend(epoch: int, batch: int) -> float:
+        spent[0] = budget.progress(epoch + batch / batches.num_batches, clock.seconds)
+        return spent[0]
+
+    module = Training(model, task, schedule, spend, weight_decay)
+    callbacks: list[Callback] = [clock, record]
+    callbacks += [] if averaging is None else [averaging]
+    callbacks += [Bar(label, lambda: spent[0], lambda: record.history)] if progress else []
+    with sole_user(out), isolate_rng(), quiet():
+        last = out / "last.ckpt"
+        state = read_record(last, settings, module) if resume and last.exists() else None
+        if state is None:
+            record.clear()
+        else:
+            record.load_state_dict(state)
+            record.settle()
+            batches.set_epoch(len(record.history))
+            spent[0] = budget.progress(len(record.history), record.history[-1]["seconds"])
+        reset_peak_memory()
+        trainer = Trainer(
+            max_epochs=-1 if epochs is None else epochs,
+            accelerator=accelerator,
+            devices=1,
+            precision=precision,
+            gradient_clip_val=clip,
+            callbacks=callbacks,
+            plugins=[WholeFiles()],
+            default_root_dir=out,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        if not record.finished:
+            module.train()
+            trainer.fit(module, batches, val_loader, ckpt_path=last if state else None, weights_only=True)
+        model.load_state_dict(load_file(out / "best.safetensors"))
+    model.eval()
+    assert record.best is not None
+    return FitResult(
+        history=record.history,
+        best_epoch=record.best["epoch"],
+        best_val=record.best["val"],
+        seconds=record.history[-1]["seconds"],
+        peak_memory=peak_memory(trainer.strategy.root_device.type == "cuda"),
+        resumed=state is not None,
+    )

@@ -1,0 +1,96 @@
+"""``Training``: one model, one task, AdamW and the one-cycle schedule, as Lightning wants it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from .schedule import OneCycle
+from .task import Task
+
+
+class Training(LightningModule):
+    """Args:
+    model: predicts in physical units.
+    task: what is predicted and how it is scored.
+    schedule: learning rate by progress.
+    progress: epoch, batch within it -> spent part of the budget, in [0, 1].
+    weight_decay: of AdamW, on every parameter.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        schedule: OneCycle,
+        progress: Callable[[int, int], float],
+        weight_decay: float,
+    ):
+        super().__init__()
+        self.model, self.task, self.schedule = model, task, schedule
+        self.progress, self.weight_decay = progress, weight_decay
+        self.lr = schedule(0.0)[0]
+        self.losses: list[Tensor] = []
+        self.rates: list[float] = []
+        self.sizes: list[int] = []
+        self.errors: list[Tensor] = []
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        lr, beta1 = self.schedule(0.0)
+        return torch.optim.AdamW(self.model.parameters(), lr, (beta1, 0.999), weight_decay=self.weight_decay)
+
+    def on_train_epoch_start(self) -> None:
+        self.losses, self.rates, self.sizes, self.errors = [], [], [], []
+
+    def on_train_batch_start(self, batch: Data, batch_idx: int) -> None:
+        self.lr, beta1 = self.schedule(self.progress(self.current_epoch, batch_idx))
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        for group in optimizer.param_groups:  # type: ignore[union-attr]
+            group["lr"], group["betas"] = self.lr, (beta1, 0.999)
+
+    def training_step(self, batch: Data, batch_idx: int) -> Tensor:
+        loss = self.task.loss(self.task.predict(self.model, batch), batch)
+        self.losses.append(loss.detach())
+        self.rates.append(self.lr)
+        self.sizes.append(batch.num_graphs)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.errors = []
+
+    def validation_step(self, batch: Data, batch_idx: int) -> None:
+        self.errors.append(self.task.metric(self.task.predict(self.model, batch), batch))
+
+    def epoch_summary(self) -> dict[str, Any]:
+        """Means of the epoch that has just ended: ``loss`` over training samples, ``val`` over validation samples
+        (None without), ``lr`` of the last batch.
+
+        Raises:
+            FloatingPointError: naming epoch and learning rate, if a loss or the validation error is not finite.
+        """
+        losses = torch.stack(self.losses).double().cpu()
+        for batch, value in enumerate(losses.tolist()):
+            if not math.isfinite(value):
+                hint = (
+                    "a target that is zero everywhere has no relative error"
+                    if math.isinf(value)
+                    else "try a lower lr or stronger clipping"
+                )
+                raise FloatingPointError(
+                    f"the loss became {value} in epoch {self.current_epoch + 1}, batch {batch + 1}, "
+                    f"at lr {self.rates[batch]:.3g}; {hint}"
+                )
+        val = torch.cat(self.errors).double().mean().item() if self.errors else None
+        if val is not None and not math.isfinite(val):
+            raise FloatingPointError(
+                f"the validation error became {val} after epoch {self.current_epoch + 1}, at lr {self.lr:.3g}; "
+                "try a lower lr, and look for validation targets that are zero everywhere"
+            )
+        sizes = torch.tensor(self.sizes, dtype=torch.double)
+        return {"loss": (losses @ sizes / sizes.sum()).item(), "val": val, "lr": self.lr}

@@ -1,0 +1,173 @@
+"""Trivial baselines: what anybody gets without learning an operator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from ..data import MeshData
+from ..metrics import relative_l2
+
+Predictor = Callable[[MeshData], Tensor]
+NEAREST = 32
+POOLED = 1_000_000
+RASTER = {1: 256, 2: 24, 3: 12}
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline on one dataset: its errors on test, or why there is none.
+
+    Attributes:
+        name: "mean", "1-nn" or "ridge".
+        errors: relative L2 of every test sample ``[S]``, or None.
+        predict: sample -> field ``[N, O]``, or None.
+        seconds: to fit and to predict the test set.
+        reason: why the baseline does not apply, or a remark.
+    """
+
+    name: str
+    errors: Tensor | None = None
+    predict: Predictor | None = None
+    seconds: float = 0.0
+    reason: str = ""
+
+
+def trivial_baselines(
+    train: Sequence[MeshData], val: Sequence[MeshData] | None, test: Sequence[MeshData]
+) -> list[Baseline]:
+    """The three baselines, fitted on ``train`` (ridge chooses its penalty on ``val``), scored on ``test``."""
+    shared = same_points([*train, *(val or ()), *test])
+    builders: dict[str, Callable[[], Predictor]] = {
+        "mean": lambda: mean_field(train, shared),
+        "1-nn": lambda: nearest_sample(train),
+        "ridge": lambda: ridge(train, val),
+    }
+    found = []
+    for name, build in builders.items():
+        if name == "ridge" and not shared:
+            found.append(Baseline(name, reason="the samples do not share their points"))
+            continue
+        if name == "ridge" and train[0].in_channels == 0:
+            found.append(Baseline(name, reason="there is no input field x"))
+            continue
+        start = time.perf_counter()
+        predict = build()
+        errors = torch.cat([relative_l2(predict(sample), sample.y) for sample in test])
+        remark = "" if name != "mean" or shared else f"of position: the {NEAREST} nearest training values"
+        found.append(Baseline(name, errors, predict, time.perf_counter() - start, remark))
+    return found
+
+
+def same_points(samples: Sequence[MeshData]) -> bool:
+    """Whether all samples have the same positions in the same order."""
+    first = samples[0].pos
+    return all(s.pos.shape == first.shape and torch.equal(s.pos, first) for s in samples)
+
+
+def mean_field(train: Sequence[MeshData], shared: bool) -> Predictor:
+    """The mean training field: at each node where nodes are shared, else as a function of position.
+
+    In the second case a value is the average of the nearest training values, whatever sample they come from;
+    of very many values a random part is kept.
+    """
+    if shared:
+        mean = torch.stack([sample.y for sample in train]).mean(0)
+        return lambda sample: mean
+    pos = torch.cat([sample.pos for sample in train]).numpy()
+    y = torch.cat([sample.y for sample in train])
+    if len(pos) > POOLED:
+        kept = np.random.default_rng(0).choice(len(pos), POOLED, replace=False)
+        pos, y = pos[kept], y[torch.from_numpy(kept)]
+    tree, count = cKDTree(pos), min(NEAREST, len(pos))
+
+    def predict(sample: MeshData) -> Tensor:
+        index = tree.query(sample.pos.numpy(), k=range(1, count + 1))[1]  # [N, count]
+        return y[torch.from_numpy(index)].mean(1)
+
+    return predict
+
+
+def nearest_sample(train: Sequence[MeshData]) -> Predictor:
+    """The field of the training sample that is nearest in inputs and geometry, carried over by nearest points.
+
+    Samples are compared on a raster over the training domain: inputs at the nearest node, standardised per
+    channel, and the distance to the nearest node where there is none close by (which shows holes and outlines).
+    """
+    pos = torch.cat([sample.pos for sample in train])
+    low, high = pos.amin(0), pos.amax(0)
+    dim = pos.shape[1]
+    ticks = [torch.linspace(float(a), float(b), RASTER[dim]) for a, b in zip(low, high, strict=True)]
+    raster = torch.cartesian_prod(*ticks).view(-1, dim).numpy()  # [G, D]
+    described = torch.stack([_describe(sample, raster) for sample in train])  # [S, G, F + 1]
+    mean, std = described.mean((0, 1)), described.std((0, 1), correction=0)
+    # A gap far below the node spacing is chance, not geometry, and must not be blown up to unit size.
+    std[-1] = std[-1].clamp_min(0.1 * float(np.mean([_spacing(sample.pos.numpy()) for sample in train])))
+    varies = std > 1e-6 * mean.abs().clamp_min(1e-30)
+    scale = torch.where(varies, 1 / std.clamp_min(1e-30), torch.zeros_like(std))
+    known = ((described - mean) * scale).flatten(1)
+
+    def predict(sample: MeshData) -> Tensor:
+        here = ((_describe(sample, raster) - mean) * scale).flatten()
+        source = train[int((known - here).square().sum(1).argmin())]
+        index = cKDTree(source.pos.numpy()).query(sample.pos.numpy())[1]
+        return source.y[torch.from_numpy(index)]
+
+    return predict
+
+
+def _describe(sample: MeshData, raster: np.ndarray) -> Tensor:
+    """Inputs and gaps of one sample on the raster, ``[G, F + 1]``."""
+    points = sample.pos.numpy()
+    distance, index = cKDTree(points).query(raster)
+    # Two meshes of one domain must look alike. Of uniformly random points in D dimensions one place in 10^4 is
+    # farther than 4^(1/D) times the 0.9-quantile of their spacing from all of them.
+    gap = np.maximum(distance - 4 ** (1 / points.shape[1]) * _spacing(points), 0)
+    column = torch.from_numpy(gap).float()[:, None]  # [G, 1]
+    return column if sample.get("x") is None else torch.cat([sample.x[torch.from_numpy(index)], column], 1)
+
+
+def _spacing(points: np.ndarray) -> float:
+    """0.9-quantile of the distance to the nearest other point."""
+    return float(np.quantile(cKDTree(points).query(points, k=2)[0][:, 1], 0.9)) if len(points) > 1 else 0.0
+
+
+def ridge(train: Sequence[MeshData], val: Sequence[MeshData] | None) -> Predictor:
+    """Linear regression from all inputs to all targets with a penalty, in kernel form; shared nodes only.
+
+    The penalty is the best on ``val``, or on every fifth training sample where there is none.
+    """
+    fit, check = (train, val) if val else ([s for i, s in enumerate(train) if i % 5], train[::5])
+    if not fit:
+        fit = check
+    x = torch.stack([sample.x for sample in fit]).double()  # [S, N, F]
+    centre, scale = x.mean((0, 1)), x.std((0, 1), correction=0)
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    rows = ((x - centre) / scale).flatten(1)
+    offset = rows.mean(0)
+    rows = rows - offset
+    y = torch.stack([sample.y for sample in fit]).double()  # [S, N, O]
+    mean = y.mean(0)
+    values, vectors = torch.linalg.eigh(rows @ rows.T)
+    projected = vectors.T @ (y - mean).flatten(1)
+    unit = values.mean().clamp_min(1e-30)
+
+    def predictor(penalty: float) -> Predictor:
+        dual = vectors @ (projected / (values.clamp_min(0) + penalty * unit)[:, None])  # [S, N * O]
+
+        def predict(sample: MeshData) -> Tensor:
+            row = ((sample.x.double() - centre) / scale).flatten() - offset
+            return (mean + (rows @ row @ dual).view_as(mean)).float()
+
+        return predict
+
+    def error(predict: Predictor) -> float:
+        return float(torch.cat([relative_l2(predict(sample), sample.y) for sample in check]).mean())
+
+    return min((predictor(10.0**power) for power in range(-7, 4)), key=error)

@@ -1,0 +1,139 @@
+"""``compare``: models x seeds on one dataset at a matched budget, with trivial baselines beside."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from ..models import NeuralOperator, build_model
+from .baselines import Baseline, trivial_baselines
+from .data import Splits, load_splits
+from .provenance import environment, read_json, write_json
+from .report import write_report
+from .run import differences, prepare, summary, train_run
+from .settings import Comparison
+from .table import percent
+
+log = logging.getLogger(__name__)
+# Where results and data lie and who made the data do not change a result.
+NOT_COMPARED = ("out", "root", "workers")
+
+
+def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
+    """Run what is not done yet of a comparison, then write and return its results.
+
+    Every run has a folder ``out/<model>/seed<k>``; one that is finished is not repeated, one that was interrupted
+    goes on. ``out`` gets ``results.json``, ``table.md``, ``error_vs_time.png`` and ``fields.png``. The test
+    split is read once per run, after its weights have been selected.
+
+    Raises:
+        ValueError: for a bad setting, or if ``out`` holds something else; its files are left as they are.
+        FileNotFoundError, OSError: for data that are not there, or a folder that cannot be written.
+    """
+    out, start = Path(comparison.out), time.perf_counter()
+    _check_folder(out, comparison)
+    splits = load_splits(comparison)
+    _check_folder(out, comparison, splits.info["digest"])
+    # All models are built before the first is trained: a mistake in the last must not cost the others' time.
+    models = {label: _build(comparison, label, splits) for label in comparison.models}
+    write_json(out / "comparison.json", {"comparison": comparison.to_dict(), "digest": splits.info["digest"]})
+
+    baselines = trivial_baselines(splits.train, splits.val, splits.test)
+    for baseline in baselines:
+        said = f"n/a, {baseline.reason}" if baseline.errors is None else percent(float(baseline.errors.mean()))
+        log.info("baseline %s: test error %s", baseline.name, said)
+    results = {
+        "comparison": comparison.to_dict(),
+        "data": splits.info,
+        "baselines": {baseline.name: _to_dict(baseline) for baseline in baselines},
+        "runs": _run_all(comparison, splits, models, progress),
+        "wall_seconds": time.perf_counter() - start,
+        "environment": environment(),
+    }
+    write_json(out / "results.json", results)
+    folders = {label: run_folder(out, label, comparison.seed) for label in comparison.models}
+    write_report(out, results, splits, baselines, folders)
+    return results
+
+
+def _run_all(
+    comparison: Comparison, splits: Splits, models: dict[str, NeuralOperator], progress: bool
+) -> list[dict[str, Any]]:
+    seeds = range(comparison.seed, comparison.seed + comparison.seeds)
+    total = len(models) * len(seeds)
+    runs: list[dict[str, Any]] = []
+    spent: list[float] = []
+    for label, model in models.items():
+        name, kwargs = comparison.model(label)
+        prepared = None
+        for seed in seeds:
+            folder = run_folder(Path(comparison.out), label, seed)
+            head = f"[{len(runs) + 1}/{total}] {label}, seed {seed}"
+            if (folder / "result.json").exists():
+                runs.append(read_json(folder / "result.json"))
+                log.info("%s: done before, test error %s", head, percent(runs[-1]["test"]["mean"]))
+                continue
+            prepared = prepare(model, splits) if prepared is None else prepared
+            start = time.perf_counter()
+            recipe = comparison.recipe(label)
+            title = f"{head}{_left(comparison.seconds, spent, total - len(runs))}: "
+            result = train_run(
+                splits, prepared, name, kwargs, recipe, seed, folder, label=label, progress=progress, title=title
+            )
+            runs.append(result)
+            spent.append(time.perf_counter() - start)
+            log.info(
+                "%s: test error %s after %d epochs, %.0f s of training%s",
+                head,
+                percent(result["test"]["mean"]),
+                result["epochs"],
+                result["train_seconds"],
+                _left(comparison.seconds, spent, total - len(runs)),
+            )
+    return runs
+
+
+def _left(seconds: float | None, spent: list[float], runs: int) -> str:
+    """An estimate of the time for ``runs`` more runs, in words; empty where there is nothing to go by."""
+    pace = sum(spent) / len(spent) if spent else seconds
+    if pace is None or runs == 0:
+        return ""
+    left = pace * runs
+    return f" (about {left / 60:.0f} min left)" if left >= 90 else f" (about {left:.0f} s left)"
+
+
+def run_folder(out: Path, label: str, seed: int) -> Path:
+    """The folder of one run; a label such as "package.module:Class" becomes a portable name."""
+    return out / re.sub(r"[^\w.-]", "_", label) / f"seed{seed}"
+
+
+def _build(comparison: Comparison, label: str, splits: Splits) -> NeuralOperator:
+    comparison.recipe(label)
+    name, kwargs = comparison.model(label)
+    return build_model(name, **splits.shape, **kwargs)
+
+
+def _check_folder(out: Path, comparison: Comparison, digest: str | None = None) -> None:
+    """Raise unless ``out`` is new, empty, or holds this very comparison (on these very data)."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / "comparison.json").is_file():
+        raise ValueError(f"{out} is not empty and holds no comparison; choose another folder")
+    found = read_json(out / "comparison.json")
+    here = json.loads(json.dumps(comparison.to_dict()))
+    there = found["comparison"]
+    changes = differences(*({k: v for k, v in config.items() if k not in NOT_COMPARED} for config in (there, here)))
+    if changes:
+        raise ValueError(f"{out} holds another comparison ({changes}); choose another folder")
+    if digest is not None and found["digest"] != digest:
+        raise ValueError(f"{out} holds a comparison on other values of {comparison.dataset}; choose another folder")
+
+
+def _to_dict(baseline: Baseline) -> dict[str, Any]:
+    if baseline.errors is None:
+        return {"not_applicable": baseline.reason}
+    return {"test": summary(baseline.errors), "seconds": baseline.seconds, "remark": baseline.reason}

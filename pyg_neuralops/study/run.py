@@ -1,0 +1,184 @@
+"""``train_run``: one model, one seed, from samples to ``result.json``."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data import MeshData, mesh_loader
+from ..engine import evaluate, fit
+from ..models import NeuralOperator, build_model
+from ..normalize import Normalized, normalized
+from .data import Splits
+from .provenance import environment, read_json, write_json
+from .settings import Recipe
+
+QUANTILES = (0.05, 0.25, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Samples with the patches and edges of one model, and the seconds that took."""
+
+    train: list[MeshData]
+    val: list[MeshData] | None
+    test: list[MeshData]
+    seconds: float
+
+
+def prepare(model: NeuralOperator, splits: Splits) -> Prepared:
+    """Build what ``model`` needs, once per sample and outside training."""
+
+    def each(samples: Sequence[MeshData]) -> list[MeshData]:
+        return [model.prepare(copy.copy(sample)) for sample in samples]
+
+    start = time.perf_counter()
+    train, test = each(splits.train), each(splits.test)
+    val = None if splits.val is None else each(splits.val)
+    return Prepared(train, val, test, time.perf_counter() - start)
+
+
+def summary(errors: Tensor) -> dict[str, Any]:
+    """Mean, median, standard deviation and quantiles of errors ``[S]``, and the errors themselves."""
+    errors = errors.double()
+    return {
+        "mean": errors.mean().item(),
+        "median": errors.median().item(),
+        "std": errors.std(correction=0).item(),
+        "quantiles": {str(q): errors.quantile(q).item() for q in QUANTILES},
+        "per_sample": [round(value, 8) for value in errors.tolist()],
+    }
+
+
+def compute_device(accelerator: str) -> torch.device:
+    """Where predictions are computed for Lightning's ``accelerator``."""
+    if accelerator == "cpu" or not torch.accelerator.is_available():
+        return torch.device("cpu")
+    found = torch.accelerator.current_accelerator()
+    return torch.device("cpu") if found is None else found
+
+
+def check_channels(model: Normalized, sample: MeshData) -> None:
+    """Raise unless ``model`` reads samples like this one, and predicts as many channels as it has targets."""
+    assert isinstance(model.model, NeuralOperator)
+    config = model.model.config
+    here = {"in_channels": sample.in_channels, "pos_dim": sample.pos.shape[1]}
+    if sample.get("y") is not None:
+        here["out_channels"] = sample.y.shape[1]
+    for name, value in here.items():
+        if config[name] != value:
+            raise ValueError(f"the data have {name}={value}; the model was trained with {name}={config[name]}")
+
+
+def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """What differs between two settings, in words: "epochs=3 there, 4 here; ..."; empty where nothing does."""
+    flat: list[dict[str, Any]] = []
+    for settings in (there, here):
+        inner = settings.get("recipe") or {}
+        flat.append({**{name: value for name, value in settings.items() if name != "recipe"}, **inner})
+    names = [name for name in {**flat[0], **flat[1]} if flat[0].get(name) != flat[1].get(name)]
+    return "; ".join(f"{name}={flat[0].get(name)!r} there, {flat[1].get(name)!r} here" for name in names)
+
+
+def check_run_folder(out: Path) -> None:
+    """Raise if ``out`` holds files of something else than a run."""
+    if out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
+        raise ValueError(f"{out} is not empty and holds no run; choose another folder")
+
+
+def train_run(
+    splits: Splits,
+    prepared: Prepared,
+    name: str,
+    kwargs: dict[str, Any],
+    recipe: Recipe,
+    seed: int,
+    out: Path,
+    *,
+    label: str | None = None,
+    progress: bool = True,
+    title: str = "",
+) -> dict[str, Any]:
+    """Train, select, and read the test split once; a finished run is read from its file instead.
+
+    Args:
+        splits, prepared: the samples, as they are and as this model needs them.
+        name, kwargs: of :func:`pyg_neuralops.models.build_model`.
+        recipe, seed, out: how, with which random numbers, and the run's folder.
+        label: what the model is called in tables; ``name`` by default.
+        progress, title: the bar.
+
+    Returns:
+        What ``result.json`` holds; see the keys below.
+    """
+    identity = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
+    identity["digest"] = splits.info["digest"]
+    check_run_folder(out)
+    if (out / "run.json").exists():
+        found = read_json(out / "run.json")
+        changes = differences(found, json.loads(json.dumps(identity)))
+        if changes:
+            raise ValueError(f"{out} holds another run ({changes}); choose another folder")
+    path = out / "result.json"
+    if path.exists():
+        return read_json(path)
+    write_json(out / "run.json", identity)
+    start = time.perf_counter()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inner = build_model(name, **splits.shape, **kwargs)
+    model = normalized(inner, prepared.train, x=recipe.normalize_x, y=recipe.normalize_y)
+    limits: dict[str, Any] = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes}
+    result = fit(
+        model,
+        mesh_loader(prepared.train, **limits, shuffle=True, seed=seed),
+        None if prepared.val is None else mesh_loader(prepared.val, **limits),
+        out=out,
+        epochs=recipe.epochs,
+        seconds=recipe.seconds,
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        clip=recipe.clip,
+        pct_start=recipe.pct_start,
+        ema=recipe.ema,
+        patience=recipe.patience,
+        precision=recipe.precision,
+        accelerator=recipe.accelerator,
+        seed=seed,
+        progress=progress,
+        label=title,
+        info={"data": splits.info, "seed": seed},
+    )
+    errors = evaluate(model, mesh_loader(prepared.test, **limits), device=compute_device(recipe.accelerator))
+    report = {
+        "model": label or name,
+        "class": name,
+        "config": inner.config,
+        "recipe": dataclasses.asdict(recipe),
+        "seed": seed,
+        "data": splits.info,
+        "parameters": sum(p.numel() for p in inner.parameters() if p.requires_grad),
+        "test": summary(errors),
+        "best_epoch": result.best_epoch,
+        "best_val": result.best_val,
+        "epochs": len(result.history),
+        "train_seconds": result.seconds,
+        "seconds_per_epoch": result.seconds / len(result.history),
+        "preparation_seconds": prepared.seconds,
+        "wall_seconds": time.perf_counter() - start,
+        "peak_memory_bytes": result.peak_memory,
+        "resumed": result.resumed,
+        "history": result.history,
+        "environment": environment(),
+    }
+    write_json(path, report)
+    return report

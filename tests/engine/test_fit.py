@@ -1,0 +1,141 @@
+"""Training: what is optimised, selected, stopped and reported."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from toy import Toy, toy_run, toy_samples
+
+from pyg_neuralops.checkpoint import load_info, load_model
+from pyg_neuralops.data import mesh_loader
+from pyg_neuralops.engine import evaluate, fit, predict
+from pyg_neuralops.normalize import normalized
+
+
+def test_training_learns_and_keeps_the_best_weights(tmp_path):
+    model, train, val = toy_run()
+    before = evaluate(model, val).mean()
+    result = fit(model, train, val, out=tmp_path, epochs=20, lr=1e-2)
+    after = evaluate(model, val)
+    assert after.shape == (8,)
+    assert after.mean() < 0.5 * before
+    errors = [row["val"] for row in result.history]
+    assert result.best_val == min(errors)
+    assert result.best_epoch == errors.index(min(errors)) + 1
+    torch.testing.assert_close(after.double().mean().item(), result.best_val, rtol=1e-6, atol=0)
+    assert not model.training
+    loaded = load_model(tmp_path / "best.safetensors", trust_import=True)
+    assert torch.equal(evaluate(loaded, val), after)
+    assert load_info(tmp_path / "best.safetensors")["epoch"] == result.best_epoch
+
+
+def test_without_validation_the_last_epoch_is_kept(tmp_path):
+    model, train, _ = toy_run()
+    result = fit(model, train, None, out=tmp_path, epochs=3)
+    assert result.best_epoch == 3
+    assert result.best_val is None
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(last[f"model.{name}"], value) for name, value in model.state_dict().items())
+
+
+def test_budget_in_seconds_ends_in_time_and_ends_the_cycle(tmp_path):
+    model, train, val = toy_run()
+    start = time.perf_counter()
+    result = fit(model, train, val, out=tmp_path, seconds=0.5, pct_start=0.5)
+    assert time.perf_counter() - start < 20
+    assert 0.5 <= result.seconds < 1.5
+    assert result.history[-1]["lr"] < 1e-5
+    assert max(row["lr"] for row in result.history) > 9e-4
+    seconds = [row["seconds"] for row in result.history]
+    assert seconds == sorted(seconds)
+
+
+def test_an_epoch_longer_than_the_budget_is_cut_and_validated(tmp_path):
+    model, train, val = toy_run(count=4000)
+    result = fit(model, train, val, out=tmp_path, seconds=0.2)
+    assert len(result.history) == 1
+    assert 0 < result.history[0]["batches"] < 1000
+    assert result.best_val is not None
+
+
+def test_node_budget_trains_on_every_batch_of_every_epoch(tmp_path):
+    model, train, val = toy_run(max_nodes=30)
+    result = fit(model, train, val, out=tmp_path, epochs=6)
+    counts = []
+    for epoch in range(6):
+        train.batch_sampler.sampler.set_epoch(epoch)
+        counts.append(len(list(train.batch_sampler)))
+    assert [row["batches"] for row in result.history] == counts
+    assert len(set(counts)) > 1
+
+
+def test_seed_fixes_the_run_and_the_callers_random_state_is_left_alone(tmp_path):
+    runs = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        model, train, val = toy_run()
+        state = torch.get_rng_state()
+        runs.append(fit(model, train, val, out=tmp_path / name, epochs=2, seed=seed))
+        assert torch.equal(torch.get_rng_state(), state)
+    losses = [[row["loss"] for row in run.history] for run in runs]
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+def test_average_of_the_weights_is_what_is_validated_and_kept(tmp_path):
+    model, train, val = toy_run()
+    result = fit(model, train, val, out=tmp_path, epochs=3, ema=0.9, lr=1e-2)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    average = checkpoint["callbacks"]["Averaging"]["average"]
+    raw = [checkpoint["state_dict"][f"model.{name}"] for name, _ in model.named_parameters()]
+    assert result.best_epoch == 3
+    assert all(torch.equal(a, w) for a, w in zip(average, model.parameters(), strict=True))
+    assert not any(torch.equal(a, w) for a, w in zip(raw, model.parameters(), strict=True))
+    torch.testing.assert_close(evaluate(model, val).double().mean().item(), result.best_val, rtol=1e-6, atol=0)
+
+
+def test_patience_stops(tmp_path):
+    model, train, val = toy_run()
+    result = fit(model, train, val, out=tmp_path, epochs=50, lr=1e-12, patience=2)
+    assert len(result.history) <= result.best_epoch + 2
+    assert len(result.history) < 50
+
+
+def test_divergence_is_a_clear_error(tmp_path):
+    model, train, val = toy_run()
+    with pytest.raises(FloatingPointError, match=r"the loss became (nan|inf) in epoch 1, batch \d+, at lr"):
+        fit(model, train, val, out=tmp_path, epochs=2, lr=1e30, clip=None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "give exactly one"),
+        ({"epochs": 1, "seconds": 1.0}, "give exactly one"),
+        ({"epochs": 0}, "epochs=0; it must be at least 1"),
+        ({"seconds": -1.0}, "seconds=-1.0; it must be positive"),
+        ({"epochs": 1, "lr": 0.0}, "lr=0.0; it must be positive"),
+        ({"epochs": 1, "pct_start": 1.0}, "pct_start=1.0"),
+        ({"epochs": 1, "clip": 0.0}, "clip=0.0; it must be positive, or None"),
+        ({"epochs": 1, "ema": 1.0}, "ema=1.0; the decay must lie between 0 and 1"),
+    ],
+)
+def test_bad_settings_are_refused(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        fit(*toy_run(), out=tmp_path / "run", **settings)
+
+
+def test_predict_gives_each_sample_its_own_field(tmp_path):
+    samples = toy_samples(7)
+    model = normalized(Toy(1, 1), samples).eval()
+    together = predict(model, mesh_loader(samples, 3))
+    assert [len(field) for field in together] == [sample.num_nodes for sample in samples]
+    for sample, field in zip(samples, together, strict=True):
+        torch.testing.assert_close(field, predict(model, [sample])[0])
+
+
+def test_nothing_is_printed(tmp_path, capfd):
+    fit(*toy_run(), out=tmp_path, epochs=1)
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""

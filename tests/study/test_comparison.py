@@ -1,0 +1,147 @@
+"""Models x seeds, once each, with everything needed to believe the result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pyg_neuralops.data import read_hdf5, write_hdf5
+from pyg_neuralops.study import Comparison, compare
+
+
+@pytest.fixture
+def comparison(mesh_file, tmp_path) -> Comparison:
+    return Comparison(
+        dataset=str(mesh_file),
+        models=("graph-sage", "narrow"),
+        overrides={"narrow": {"model": "la2former", "hidden_channels": 8, "heads": 2, "k": 4, "lr": 3e-3}},
+        seeds=2,
+        epochs=2,
+        batch_size=4,
+        hidden_channels=16,
+        num_layers=1,
+        accelerator="cpu",
+        out=str(tmp_path / "out"),
+    )
+
+
+def contents(folder) -> dict:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_results_table_and_figures(comparison, tmp_path):
+    results = compare(comparison, progress=False)
+    out = tmp_path / "out"
+    assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(results))
+    assert [(run["model"], run["seed"]) for run in results["runs"]] == [
+        ("graph-sage", 0),
+        ("graph-sage", 1),
+        ("narrow", 0),
+        ("narrow", 1),
+    ]
+    narrow = results["runs"][2]
+    assert (narrow["class"], narrow["config"]["hidden_channels"], narrow["recipe"]["lr"]) == ("la2former", 8, 3e-3)
+    for run in results["runs"]:
+        per_sample = torch.tensor(run["test"]["per_sample"], dtype=torch.double)
+        assert len(per_sample) == 4
+        assert run["test"]["mean"] == pytest.approx(per_sample.mean().item(), rel=1e-5)
+        assert run["epochs"] == 2
+        assert run["parameters"] > 0
+        assert run["peak_memory_bytes"] > 1e7
+        assert run["environment"]["versions"]["torch"] == torch.__version__
+    assert set(results["baselines"]) == {"mean", "1-nn", "ridge"}
+    assert "not_applicable" in results["baselines"]["ridge"]
+    assert results["data"]["sizes"] == {"train": 16, "val": 4, "test": 4}
+
+    table = (out / "table.md").read_text().splitlines()
+    rows = [line for line in table if line.startswith("|")][2:]
+    assert len(rows) == 4
+    errors = [float(row.split("|")[2].split("%")[0]) for row in rows]
+    assert errors == sorted(errors)
+    for name in ("error_vs_time.png", "fields.png"):
+        assert (out / name).read_bytes()[:4] == b"\x89PNG"
+
+    # Again: nothing is trained, nothing of a run changes.
+    before = contents(out)
+    again = compare(comparison, progress=False)
+    assert again["runs"] == json.loads(json.dumps(results["runs"]))
+    after = contents(out)
+    assert all(after[path] == before[path] for path in before if path.parent.name.startswith("seed"))
+
+    # Another comparison there is refused, and leaves everything as it was.
+    for changes, message in (
+        ({"epochs": 3}, "epochs=2 there, 3 here"),
+        ({"models": ("graph-sage",), "overrides": {}}, "models="),
+    ):
+        with pytest.raises(ValueError, match=message):
+            compare(replace(comparison, **changes), progress=False)
+    assert contents(out) == after
+
+
+def test_training_never_sees_the_test_split(comparison, mesh_file, tmp_path):
+    one = replace(comparison, models=("graph-sage",), overrides={}, seeds=1)
+    compare(one, progress=False)
+    samples, _ = read_hdf5(mesh_file)
+    for sample in samples:
+        if sample.split == "test":
+            sample.y = sample.y * 3 - 1
+    write_hdf5(mesh_file, samples)
+    compare(replace(one, out=str(tmp_path / "other")), progress=False)
+    weights = [load_file(tmp_path / name / "graph-sage/seed0/best.safetensors") for name in ("out", "other")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    with pytest.raises(ValueError, match="on other values"):
+        compare(one, progress=False)
+
+
+def test_equal_seconds_and_the_papers_protocol(comparison):
+    timed = replace(comparison, epochs=None, seconds=0.4, protocol="paper", seeds=1)
+    for run in compare(timed, progress=False)["runs"]:
+        assert 0.4 <= run["train_seconds"] < 2.0
+        assert run["best_val"] is None
+        assert run["best_epoch"] == run["epochs"]
+
+
+def test_foreign_folder_is_left_alone(comparison, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("precious")
+    with pytest.raises(ValueError, match="is not empty and holds no comparison"):
+        compare(comparison, progress=False)
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ("la2formr",)}, "unknown model 'la2formr'"),
+        ({"models": ("graph-sage", "graph-sage"), "overrides": {}}, "more than once"),
+        ({"models": ()}, "models is empty"),
+        ({"seeds": 0}, "seeds=0; it is the number of seeds"),
+        ({"seconds": 3.0}, "give exactly one"),
+        ({"normalize_x": "all"}, "normalize_x='all'; choose from"),
+        ({"overrides": {"gatv2": {}}}, "not among the models"),
+        ({"overrides": {"graph-sage": {"epochs": 9}}}, "change the budget"),
+    ],
+)
+def test_mistakes_cost_nothing(comparison, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        compare(replace(comparison, **({"overrides": {}} | changes)), progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_recipe_file(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        'dataset = "darcy"\nmodels = ["la2former", "alone"]\nseconds = 5\n'
+        '[dataset_args]\nresolution = 29\n[overrides.alone]\nmodel = "la2former"\nlocal = false\n'
+    )
+    found = Comparison.from_toml(path, seeds=3)
+    assert (found.models, found.seeds, found.seconds) == (("la2former", "alone"), 3, 5)
+    assert found.model("alone") == ("la2former", {"local": False})
+    assert found.dataset_args == {"resolution": 29}
+    path.write_text('dataset = "darcy"\nepoch = 3\n')
+    with pytest.raises(ValueError, match=r"unknown keys \['epoch'\]"):
+        Comparison.from_toml(path)

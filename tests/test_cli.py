@@ -1,0 +1,226 @@
+"""The command line as a user meets it: results where they were asked for, mistakes in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from pyg_neuralops.cli import main
+from pyg_neuralops.data import read_hdf5, write_hdf5
+from pyg_neuralops.testing import random_mesh
+
+SMALL = ["--hidden-channels", "16", "--num-layers", "1", "--batch-size", "4", "--accelerator", "cpu"]
+
+OWN_MODEL = '''
+from torch import nn
+
+class Mine(nn.Module):
+    """Position and input to output, point by point."""
+
+    def __init__(self, in_channels, out_channels, pos_dim=2, hidden_channels=8, num_layers=1):
+        super().__init__()
+        self.layer = nn.Linear(in_channels + pos_dim, out_channels)
+
+    def forward(self, data):
+        import torch
+        return self.layer(torch.cat([data.x, data.coords], 1))
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """The current folder, with meshes.h5 in it: 30 meshes with learnable targets."""
+    samples = [random_mesh(20 + seed % 3, in_channels=1, seed=seed) for seed in range(30)]
+    for sample in samples:
+        sample.y = 2 + sample.x * sample.pos[:, :1] + (3 * sample.pos[:, 1:]).sin()
+    write_hdf5(tmp_path / "meshes.h5", samples, names={"x": ["force"], "y": ["answer"]}, units={"y": ["m"]})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys, *words: str) -> str:
+    """The one line that a mistake is answered with."""
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    return err
+
+
+def test_train_evaluate_predict(folder, capsys):
+    run = ["train", "--dataset", "meshes.h5", "--model", "graph-sage", "--epochs", "3", "--out", "run", *SMALL]
+    assert main(run) == 0
+    result = json.loads((folder / "run/result.json").read_text())
+    said = capsys.readouterr().out
+    assert "graph-sage: test error" in said
+    assert "run/best.safetensors" in said
+
+    first = (folder / "run/result.json").read_bytes()
+    assert main(run) == 0  # done already
+    assert (folder / "run/result.json").read_bytes() == first
+    assert "epochs=3 there, 4 here" in refused(capsys, *[word if word != "3" else "4" for word in run])
+
+    model = ["--checkpoint", "run/best.safetensors"]
+    assert main(["evaluate", *model, "--dataset", "meshes.h5", "--accelerator", "cpu"]) == 0
+    errors = json.loads((folder / "run/errors-test.json").read_text())["errors"]
+    assert errors["mean"] == pytest.approx(result["test"]["mean"], rel=1e-5)
+
+    predict = ["predict", *model, "--input", "meshes.h5", "--output", "out.h5", "--accelerator", "cpu"]
+    assert main([*predict, "--picture", "one.png"]) == 0
+    before, _ = read_hdf5("meshes.h5")
+    after, about = read_hdf5("out.h5")
+    assert about["y_is"] == "prediction"
+    assert about["names"]["y"] == ["answer"]
+    for old, new in zip(before, after, strict=True):
+        assert torch.equal(old.face, new.face)
+        assert torch.equal(old.x, new.x)
+        assert not torch.equal(old.y, new.y)
+    assert (folder / "one.png").read_bytes()[:4] == b"\x89PNG"
+    assert "out.h5 exists" in refused(capsys, *predict)
+    assert main([*predict, "--overwrite"]) == 0
+
+
+def test_compare_with_a_users_own_model(folder, capsys):
+    (folder / "own").mkdir()
+    (folder / "own" / "ideas.py").write_text(OWN_MODEL)
+    models = ["--models", "graph-sage", "own.ideas:Mine"]
+    words = ["compare", "--dataset", "meshes.h5", *models, "--epochs", "2", "--seeds", "2", "--out", "first", *SMALL]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    for name in ("graph-sage", "own.ideas:Mine", "*mean*", "*1-nn*"):
+        assert f"| {name} " in said
+    for name in ("results.json", "table.md", "error_vs_time.png", "fields.png"):
+        assert (folder / "first" / name).stat().st_size > 0
+    assert len(json.loads((folder / "first/results.json").read_text())["runs"]) == 4
+
+
+def test_recipe_file_gives_settings_that_options_replace(folder, capsys):
+    (folder / "recipe.toml").write_text(
+        'dataset = "meshes.h5"\nmodels = ["wide"]\nepochs = 1\nhidden_channels = 8\n'
+        'num_layers = 1\naccelerator = "cpu"\n'
+        '[overrides.wide]\nmodel = "graph-sage"\nhidden_channels = 24\n'
+    )
+    assert main(["compare", "--recipe", "recipe.toml", "--epochs", "2", "--out", "first"]) == 0
+    run = json.loads((folder / "first/wide/seed0/result.json").read_text())
+    assert (run["epochs"], run["config"]["hidden_channels"]) == (2, 24)
+    capsys.readouterr()
+    assert "unknown keys ['epoch']" in _with_recipe(folder, capsys, "epoch = 1\n")
+    assert "is not a TOML file" in _with_recipe(folder, capsys, "epoch\n")
+
+
+def _with_recipe(folder: Path, capsys, text: str) -> str:
+    (folder / "bad.toml").write_text(text)
+    return refused(capsys, "compare", "--recipe", "bad.toml")
+
+
+def test_data_generates_and_tells(folder, capsys):
+    words = ["data", "darcy", "--num-samples", "12", "--resolution", "5", "--root", "darcy", "--workers", "0"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "25 to 25 points" in said
+    assert "lies in darcy" in said
+    assert "coefficient" in said
+    assert main(["data"]) == 0
+    assert "darcy-irregular" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("compare --dataset meshes.h5 --models la2formr", "unknown model 'la2formr'; choose from"),
+        ("compare --dataset meshes.h5 --models own:Missing", "cannot import model 'own:Missing'"),
+        ("compare --dataset nope", "unknown dataset 'nope'; choose from"),
+        ("compare --dataset nope.h5", "no file nope.h5"),
+        ("compare --dataset meshes.h5 --epochs 1 --seconds 2", "give exactly one"),
+        ("compare --dataset meshes.h5 --epochs many", "--epochs"),
+        ("compare --dataset meshes.h5 --epoks 3", "--epoks"),
+        ("compare --dataset meshes.h5 --out taken", "taken is not empty and holds no comparison"),
+        ("compare --dataset meshes.h5 --out meshes.h5", "meshes.h5"),
+        ("compare --dataset truncated.h5", "truncated.h5"),
+        ("compare --recipe missing.toml", "No such file or directory: missing.toml"),
+        ("train --dataset meshes.h5 --out taken", "taken is not empty and holds no run"),
+        ("train --dataset meshes.h5 --model-args k", "'k' is not of the form name=value"),
+        ("train --dataset meshes.h5 --model graph-sage --model-args depth=3", "depth"),
+        ("train --dataset meshes.h5 --model la2former --model-args k=0", "k=0"),
+        ("train --dataset meshes.h5 --precision 99 --model graph-sage --num-layers 1", "99"),
+        ("data darcy --data-args pionts=3", "no argument ['pionts']; choose from"),
+        ("evaluate --dataset meshes.h5 --checkpoint none.safetensors", "no file none.safetensors"),
+        ("evaluate --dataset meshes.h5 --checkpoint meshes.h5", "meshes.h5 is not a readable safetensors file"),
+        ("predict --checkpoint meshes.h5 --input meshes.h5 --output meshes.h5", "meshes.h5 exists"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(folder, capsys, words, message):
+    (folder / "taken").mkdir()
+    (folder / "taken" / "thesis.tex").write_text("precious")
+    whole = (folder / "meshes.h5").read_bytes()
+    (folder / "truncated.h5").write_bytes(whole[: len(whole) // 2])
+    assert message in refused(capsys, *words.split())
+    assert [file.name for file in (folder / "taken").iterdir()] == ["thesis.tex"]
+
+
+def test_channels_that_do_not_match_are_named(folder, capsys):
+    assert (
+        main(["train", "--dataset", "meshes.h5", "--model", "graph-sage", "--epochs", "1", "--out", "run", *SMALL]) == 0
+    )
+    write_hdf5(folder / "wide.h5", [random_mesh(10, in_channels=3, seed=seed) for seed in range(10)])
+    message = "the data have in_channels=3; the model was trained with in_channels=1"
+    model = ["--checkpoint", "run/best.safetensors"]
+    assert message in refused(capsys, "evaluate", *model, "--dataset", "wide.h5")
+    assert message in refused(capsys, "predict", *model, "--input", "wide.h5", "--output", "out.h5")
+    assert not (folder / "out.h5").exists()
+
+
+def test_divergence_is_one_line(folder, capsys):
+    words = ["train", "--dataset", "meshes.h5", "--model", "graph-sage", "--lr", "1e30", "--clip", "None", *SMALL]
+    assert "in epoch 1, batch" in refused(capsys, *words)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_that_cannot_be_written(folder, capsys):
+    (folder / "locked").mkdir(mode=0o500)
+    assert "locked" in refused(capsys, "train", "--dataset", "meshes.h5", "--out", "locked/run", *SMALL)
+
+
+def test_debug_shows_where(folder, capsys):
+    assert main(["compare", "--dataset", "nope", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_help_comes_without_torch():
+    code = "import sys; from pyg_neuralops.cli import main; main(['compare', '-h']); assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--models" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("kill") is None or os.name != "posix", reason="needs signals")
+def test_ctrl_c_exits_130_and_the_same_command_goes_on(folder):
+    command = ["train", "--dataset", "meshes.h5", "--model", "graph-sage", "--epochs", "60", "--out", "run", *SMALL]
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-m", "pyg_neuralops", *command], **pipes)
+    deadline = time.monotonic() + 60
+    history = folder / "run/history.csv"
+    while not (history.exists() and len(history.read_text().splitlines()) > 3) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command again goes on from here" in err
+    assert "Traceback" not in err
+    rows = history.read_text().splitlines()
+    assert 4 <= len(rows) < 60
+    assert main(command) == 0
+    result = json.loads((folder / "run/result.json").read_text())
+    assert result["resumed"]
+    assert history.read_text().splitlines()[: len(rows)] == rows
+    assert len(result["history"]) == 60
