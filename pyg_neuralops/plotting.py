@@ -6,7 +6,7 @@ Everything is drawn on ``matplotlib.figure.Figure`` objects without pyplot: no w
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +213,38 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 130) ->
     with replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=dpi)
     return path
+
+
+def plot_patch(
+    ax: Axes, data: MeshData, centres: Sequence[int], *, wind: Tensor | None = None, title: str = ""
+) -> None:
+    """Draw the patches of some nodes of a 2D sample: the neighbours of each in a colour, the node itself as a star.
+
+    Args:
+        data: with ``patch_index`` (:class:`pyg_neuralops.transforms.KNNPatches`).
+        centres: the nodes.
+        wind: ``[N, 2]``, drawn as arrows of one length on a raster of the nearest nodes.
+
+    Raises:
+        ValueError: if the sample has no patches or is not 2D.
+    """
+    if data.get("patch_index") is None or data.pos.shape[1] != 2:
+        raise ValueError(
+            f"the sample is {data.pos.shape[1]}D with {sorted(data.keys())}; 2D and patch_index are needed"
+        )
+    pos = data.pos.detach().cpu()
+    ax.scatter(*pos.T.numpy(), s=4, color="0.8", linewidths=0)
+    if wind is not None:
+        low, high = pos.amin(0), pos.amax(0)
+        raster = low + (high - low) * torch.cartesian_prod(*[torch.linspace(0.03, 0.97, 18)] * 2)
+        near = torch.cdist(raster.to(pos.dtype), pos).argmin(1)
+        arrows = torch.nn.functional.normalize(wind.detach().cpu()[near], dim=1)
+        ax.quiver(*raster.T.numpy(), *arrows.T.numpy(), color="0.55", width=0.002, scale=30)
+    source, target = data.patch_index.cpu()
+    for number, centre in enumerate(centres):
+        patch = pos[source[target == centre]].numpy()
+        ax.scatter(patch[:, 0], patch[:, 1], s=16, color=f"C{number % 10}", linewidths=0)
+        ax.scatter(*pos[centre].numpy(), s=110, color=f"C{number % 10}", marker="*", edgecolors="black", linewidths=0.8)
+    if title:
+        ax.set_title(title)
+    _bare(ax, data.pos.detach().cpu().numpy())

@@ -43,3 +43,11 @@ def test_bring_your_own_data(tmp_path):
     samples, info = read_hdf5(tmp_path / "out.h5")
     assert sorted(s.num_nodes for s in samples) == sorted(int(chi[i].sum()) for i in (0, 1, 2, 3, 5))
     assert info["names"]["y"] == ["u_x", "u_y"]
+
+
+def test_patches_that_follow_the_wind(tmp_path):
+    data = example("patches_that_follow_the_wind").main(tmp_path / "patches.png", num_points=400, k=12)
+    source, target = data.patch_index
+    upwind = ((data.pos[source] - data.pos[target]) * data.wind[target]).sum(1) < 0
+    assert upwind.float().mean() > 0.6
+    assert (tmp_path / "patches.png").stat().st_size > 1000

@@ -42,6 +42,9 @@ class KNNAttention(MessagePassing):
         soft_mask: "head" (one g per head), "layer" (one g), "rank" (in place of the Gaussian the ramp
             clip((R + s K - rank) / R, 0, 1) of adaptive attention span, arXiv 1905.07799), or "none".
         direction: whether the directional term is present; it starts at zero.
+        key_width: features of a head's queries and keys, d; by default the head's width C / H, less the D + 1
+            columns that tiles need for distance and direction where a head of 16 or more features has no room for
+            them beside its own: fused attention works on multiples of 8, and a wider head costs half as much again.
         project: whether W_o is present (a :class:`Fusion` brings its own).
 
     Shapes:
@@ -62,18 +65,26 @@ class KNNAttention(MessagePassing):
         heads: int = 8,
         soft_mask: str = "head",
         direction: bool = False,
+        key_width: int | None = None,
         project: bool = True,
     ):
         super().__init__(aggr="add", node_dim=0)
         self.width = check_heads(channels, heads)
         if soft_mask not in SOFT_MASKS:
             raise ValueError(f"soft_mask={soft_mask!r}; choose from {list(SOFT_MASKS)}")
+        if key_width is None:
+            columns = pos_dim * (direction or soft_mask in ("head", "layer")) + (soft_mask in ("head", "layer"))
+            has_room = -(-(self.width + columns) // 8) == -(-self.width // 8)
+            key_width = self.width if has_room or self.width < 16 else self.width - columns
+        if key_width < 1:
+            raise ValueError(f"key_width={key_width}; it must be at least 1")
+        self.key_width = key_width
         self.channels, self.pos_dim, self.heads, self.soft_mask = channels, pos_dim, heads, soft_mask
-        self.qkv = nn.Linear(channels, 3 * channels)
+        self.qkv = nn.Linear(channels, heads * (2 * key_width + self.width))
         self.out = nn.Linear(channels, channels) if project else nn.Identity()
         shape = {"head": (heads,), "layer": (1,), "rank": (1,), "none": (0,)}[soft_mask]
         self.mask = nn.Parameter(torch.empty(shape))
-        self.direction = nn.Parameter(torch.empty(heads, self.width, pos_dim)) if direction else None
+        self.direction = nn.Parameter(torch.empty(heads, key_width, pos_dim)) if direction else None
         self.max_mib: float | None = None  # see :func:`pyg_neuralops.nn.limit_memory`
         self.reset_parameters()
 
@@ -95,10 +106,11 @@ class KNNAttention(MessagePassing):
     def forward(
         self, x: Tensor, pos: Tensor, adj: Tensor | EdgeTiles, reach: Tensor | None = None, period: Tensor | None = None
     ) -> Tensor:
-        q, k, v = self.qkv(x).view(-1, 3, self.heads, self.width).unbind(1)  # [N, H, d]
+        shares = [self.heads * width for width in (self.key_width, self.key_width, self.width)]
+        q, k, v = (part.unflatten(1, (self.heads, -1)) for part in self.qkv(x).split(shares, 1))  # [N, H, d]
         w = None if self.direction is None else torch.einsum("nhd,hdp->nhp", q, self.direction)  # [N, H, D]
         if isinstance(adj, EdgeTiles):
-            out = self._on_tiles(q, k, v, pos, adj, reach, w)
+            out = self._on_tiles(q, k, v, pos, adj, reach, period, w)
             return self.out(out.flatten(1))
         reach = incoming_reach(pos, adj, period) if reach is None else reach
         # propagate_type: (q: Tensor, k: Tensor, v: Tensor, pos: Tensor, reach: Tensor, w: OptTensor, period: OptTensor)
@@ -106,13 +118,30 @@ class KNNAttention(MessagePassing):
         return self.out(out.flatten(1))
 
     def _on_tiles(
-        self, q: Tensor, k: Tensor, v: Tensor, pos: Tensor, tiles: EdgeTiles, reach: Tensor | None, w: Tensor | None
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        pos: Tensor,
+        tiles: EdgeTiles,
+        reach: Tensor | None,
+        period: Tensor | None,
+        w: Tensor | None,
     ) -> Tensor:
         if self.soft_mask == "rank":
             raise ValueError("soft_mask='rank' is no bias of the score; give edge_index instead of tiles")
         strength = self.strength if self.soft_mask != "none" else None
         return tiled_attention(
-            q, k, v, tiles, pos=pos, strength=strength, reach=reach, direction=w, max_mib=self.max_mib
+            q,
+            k,
+            v,
+            tiles,
+            pos=pos,
+            strength=strength,
+            reach=reach,
+            direction=w,
+            period=period,
+            max_mib=self.max_mib,
         )
 
     def message(
@@ -132,7 +161,7 @@ class KNNAttention(MessagePassing):
         offset = pos_j - pos_i  # [E, D]
         offset = offset if period is None else nearest_image(offset, period)
         offset = (offset / reach_i[:, None]).to(q_i.dtype)
-        score = (q_i * k_j).sum(-1) / math.sqrt(self.width)  # [E, H]
+        score = (q_i * k_j).sum(-1) / math.sqrt(self.key_width)  # [E, H]
         if self.soft_mask in ("head", "layer"):
             score = score - self.strength * offset.square().sum(1, keepdim=True)
         if w_i is not None:

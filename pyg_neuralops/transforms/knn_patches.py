@@ -84,7 +84,8 @@ class KNNPatches(BaseTransform):
 
     def _with_tiles(self, data: Data) -> Data:
         if self.tiles and data.get("tile_bits") is None:
-            data.update(EdgeTiles.flat(data.patch_index, data.pos, batch=data.get("batch")))
+            period = self._period(data.pos)
+            data.update(EdgeTiles.flat(data.patch_index, data.pos, batch=data.get("batch"), period=period))
         return data
 
     def _period(self, pos: Tensor) -> Tensor | None:

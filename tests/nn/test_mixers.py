@@ -12,8 +12,9 @@ from pyg_neuralops.nn import (
     GraphMixer,
     KNNAttention,
     PatchMixer,
+    limit_memory,
 )
-from pyg_neuralops.ops import knn_graph
+from pyg_neuralops.ops import EdgeTiles, knn_graph
 from pyg_neuralops.testing import (
     MixerModel,
     assert_batch_invariant,
@@ -23,6 +24,7 @@ from pyg_neuralops.testing import (
     assert_translation_invariant,
     random_mesh,
 )
+from pyg_neuralops.transforms import KNNPatches
 
 C, H = 16, 4
 
@@ -168,3 +170,53 @@ def test_efficient_attention_of_constant_keys_is_the_mean():
 def test_wrong_settings_are_named(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_heads_without_room_give_columns_to_the_geometry():
+    assert KNNAttention(128, heads=8).key_width == 13
+    assert KNNAttention(128, heads=8, pos_dim=3).key_width == 12
+    assert KNNAttention(128, heads=8, soft_mask="none").key_width == 16
+    assert KNNAttention(96, heads=8).key_width == 12
+    assert KNNAttention(64, heads=8).key_width == 8
+    assert KNNAttention(64, heads=8, key_width=5).qkv.out_features == 8 * (5 + 5 + 8)
+    with pytest.raises(ValueError, match="key_width=0"):
+        KNNAttention(64, heads=8, key_width=0)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"direction": True}, {"soft_mask": "none"}, {"key_width": 3}])
+@pytest.mark.parametrize("pos_dim", [2, 3])
+def test_tiles_give_what_edges_give(kwargs, pos_dim):
+    torch.manual_seed(0)
+    attention = knn(pos_dim=pos_dim, **kwargs).double()
+    x, pos = torch.randn(70, C).double(), torch.rand(70, pos_dim).double()
+    edges = knn_graph(pos, 9)
+    tiles = EdgeTiles.from_edge_index(edges, pos)
+    outs = [attention(x, pos, adj) for adj in (edges, tiles)]
+    torch.testing.assert_close(outs[1], outs[0])
+    grads = [torch.autograd.grad(out.square().sum(), [p for p in attention.parameters() if p.numel()]) for out in outs]
+    torch.testing.assert_close(grads[1], grads[0])
+
+
+def test_the_rank_ramp_refuses_tiles():
+    pos = torch.rand(10, 2)
+    tiles = EdgeTiles.from_edge_index(knn_graph(pos, 3), pos)
+    with pytest.raises(ValueError, match="edge_index instead"):
+        KNNAttention(C, heads=H, soft_mask="rank")(torch.randn(10, C), pos, tiles)
+
+
+@pytest.mark.parametrize("settings", [{"max_mib": 0.05}, {"checkpoint": True}, {"max_mib": 0.05, "checkpoint": True}])
+def test_limited_memory_gives_the_same_numbers(settings):
+    torch.manual_seed(0)
+    block = Block(C, Fusion(C, [PatchMixer(knn(direction=True)), EfficientAttention(C, H)]))
+    model, data = MixerModel(block, C), random_mesh(300, in_channels=C)
+    data = KNNPatches(8, tiles=True)(data)
+    plain = model(data)
+    gradients = torch.autograd.grad(plain.square().sum(), [p for p in model.parameters() if p.numel()])
+    limit_memory(model, **settings)
+    torch.testing.assert_close(model(data), plain)
+    again = torch.autograd.grad(model(data).square().sum(), [p for p in model.parameters() if p.numel()])
+    torch.testing.assert_close(again, gradients, rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(model(data), plain)
+    with pytest.raises(ValueError, match="max_mib=0"):
+        limit_memory(model, max_mib=0)

@@ -1,0 +1,90 @@
+"""Whole models: training steps as ratios of interleaved runs, and memory and time at 100,000 points.
+
+OMP_NUM_THREADS=2 python benchmarks/model_speed.py            # all; writes results/model_speed.json
+python benchmarks/model_speed.py memory inference 100000      # one figure, in a process of its own
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import torch
+from timing import in_fresh_process, interleaved, peak_mib, show, table, write
+from torch_geometric.data import Batch
+
+from pyg_neuralops.data import MeshData
+from pyg_neuralops.models import NeuralOperator, build_model
+from pyg_neuralops.nn import limit_memory
+
+SIZE = {"in_channels": 1, "out_channels": 1, "hidden_channels": 128, "num_layers": 8}
+CASES = {"16,384 points, batch 1": (16384, 1), "972 points, batch 4": (972, 4)}
+
+
+def cloud(n: int, seed: int = 0) -> MeshData:
+    generator = torch.Generator().manual_seed(seed)
+    return MeshData(pos=torch.rand(n, 2, generator=generator), x=torch.rand(n, 1, generator=generator))
+
+
+def training_step(model: NeuralOperator, data: MeshData) -> None:
+    for parameter in model.parameters():
+        parameter.grad = None
+    model(data).square().mean().backward()
+
+
+def steps() -> dict:
+    """LA2Former over its own linear-attention-only twin, forward and backward."""
+    models = {
+        "la2former": build_model("la2former", **SIZE),
+        "linear-only twin": build_model("la2former-global", **SIZE),
+    }
+    rows = {}
+    for title, (n, count) in CASES.items():
+        batch = Batch.from_data_list([models["la2former"].prepare(cloud(n, seed)) for seed in range(count)])
+        cases = {name: lambda m=model, b=batch: training_step(m, b) for name, model in models.items()}
+        rows[title] = table(interleaved(cases), "linear-only twin")
+        show(f"training step, {title}", rows[title], "linear-only twin")
+    return rows
+
+
+@torch.no_grad()
+def inference(model: NeuralOperator, data: MeshData) -> None:
+    model(data)
+
+
+def memory(kind: str, n: int, max_mib: float | None) -> float:
+    """Peak MiB of one call above the model and its prepared data."""
+    torch.manual_seed(0)
+    model = build_model("la2former", **SIZE)
+    data = model.prepare(cloud(n))
+    limit_memory(model, max_mib, checkpoint=kind == "training")
+    return peak_mib(lambda: (inference if kind == "inference" else training_step)(model, data))
+
+
+def scaling() -> dict:
+    """Seconds of inference at 10,000 and 100,000 points."""
+    model = build_model("la2former", **SIZE)
+    data = {n: model.prepare(cloud(n)) for n in (10_000, 100_000)}
+    cases = {f"{n} points": lambda d=d: inference(model, d) for n, d in data.items()}
+    rows = table(interleaved(cases, rounds=3), "10000 points")
+    show("inference", rows, "10000 points")
+    return rows
+
+
+def main() -> None:
+    start = time.perf_counter()
+    figures = {"steps": steps(), "inference": scaling(), "peak MiB at 100,000 points": {}}
+    for kind in ("inference", "training"):
+        for max_mib in ("none", "256"):
+            peak = in_fresh_process("memory", kind, "100000", max_mib)
+            figures["peak MiB at 100,000 points"][f"{kind}, {max_mib} MiB a layer"] = round(peak)
+            print(f"peak of {kind} at 100,000 points, bound {max_mib} MiB a layer: {peak:.0f} MiB", flush=True)
+    write("model_speed", {**figures, "seconds": round(time.perf_counter() - start)})
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["memory"]:
+        bound = None if sys.argv[4:] in ([], ["none"]) else float(sys.argv[4])
+        print(memory(sys.argv[2], int(sys.argv[3]), bound))
+    else:
+        main()

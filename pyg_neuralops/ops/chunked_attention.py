@@ -1,0 +1,112 @@
+"""Tiled attention in a bounded amount of memory: pieces of tiles, computed again in the backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .edge_tiles import EdgeTiles, TileBucket
+from .tile_geometry import Geometry
+from .tile_rows import add_rows, attend, take_rows
+
+
+class ChunkedAttention(torch.autograd.Function):
+    """Attention over tiles that keeps its inputs only.
+
+    Beside inputs, output and gradients (``[N, H, d]`` each) it needs the memory of one piece of tiles.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        strength: Tensor | None,
+        direction: Tensor | None,
+        tiles: EdgeTiles,
+        geometry: Geometry | None,
+        width: int,
+        max_mib: float,
+    ) -> Tensor:
+        ctx.save_for_backward(q, k, v, strength, direction)
+        ctx.tiles, ctx.geometry, ctx.width, ctx.max_mib = tiles, geometry, width, max_mib
+        out = _zeros(v)
+        for piece in _pieces(tiles, q, width, max_mib):
+            rows = _attend(*_rows(q, k, v, direction, piece), strength, piece, geometry, width)
+            out.index_copy_(0, piece.query.flatten(), rows[..., : v.shape[-1]].flatten(0, 1))
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, strength, direction = ctx.saved_tensors
+        total = [None if x is None else _zeros(x) for x in (q, k, v, direction)]
+        total_strength = None if strength is None else _zeros(strength)
+        for piece in _pieces(ctx.tiles, q, ctx.width, ctx.max_mib):
+            rows = _rows(q, k, v, direction, piece)
+            leaf = None if strength is None else strength.detach().requires_grad_()
+            with torch.enable_grad():
+                leaves = [x.requires_grad_() for x in rows if x is not None]
+                out = _attend(*rows, leaf, piece, ctx.geometry, ctx.width)[..., : v.shape[-1]]
+            # A padded query repeats the last one of its tile, which must count once.
+            repeated = piece.query.diff(prepend=piece.query[:, :1] - 1) == 0
+            at_out = take_rows(gradient, piece.query).masked_fill_(repeated[..., None, None], 0)
+            found = iter(torch.autograd.grad(out, leaves if leaf is None else [*leaves, leaf], at_out))
+            for x, index in zip(total, (piece.query, piece.key, piece.key, piece.query), strict=True):
+                if x is not None:
+                    add_rows(x, index, next(found))
+            if total_strength is not None:
+                total_strength += next(found)
+        return (*total[:3], total_strength, total[3], None, None, None, None)
+
+
+def _zeros(x: Tensor) -> Tensor:
+    return torch.zeros_like(x, memory_format=torch.contiguous_format)
+
+
+def _rows(
+    q: Tensor, k: Tensor, v: Tensor, direction: Tensor | None, piece: TileBucket
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Rows of a piece: queries, keys, values, directions."""
+    rows_of = None if direction is None else take_rows(direction, piece.query)
+    return take_rows(q, piece.query), take_rows(k, piece.key), take_rows(v, piece.key), rows_of
+
+
+def _attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    direction: Tensor | None,
+    strength: Tensor | None,
+    piece: TileBucket,
+    geometry: Geometry | None,
+    width: int,
+) -> Tensor:
+    """``[n, T, H, width]`` attention of a piece, from its rows."""
+    d = q.shape[-1]
+    if geometry is not None:
+        x, ratio, columns = geometry.of_tiles(piece)
+        extra = geometry.of_queries(x, ratio, strength, direction)
+        q = torch.cat((q, extra.expand(-1, -1, q.shape[2], -1)), -1)
+        k = torch.cat((k, columns[:, :, None].expand(-1, -1, k.shape[2], -1)), -1)
+    q, k, v = (F.pad(x, (0, width - x.shape[-1])) if x.shape[-1] < width else x for x in (q, k, v))
+    return attend(q, k, v, piece.unpack(q.dtype), d**-0.5)
+
+
+def _pieces(tiles: EdgeTiles, q: Tensor, width: int, max_mib: float) -> Iterator[TileBucket]:
+    """Buckets cut so that a piece's tensors, with their gradients, fit in ``max_mib``."""
+    for bucket in tiles.buckets:
+        n, t, eighth = bucket.bits.shape
+        u = 8 * eighth
+        # Rows of q, k, v, the result, and as much again for padding and for gradients; mask and its index.
+        row_bytes = 3 * q.element_size() * q.shape[1] * width * (2 * t + 2 * u)
+        pair_bytes = t * u * (q.element_size() + 1)
+        step = max(1, int(max_mib * 2**20) // (row_bytes + pair_bytes))
+        for start in range(0, n, step):
+            yield bucket.narrow(start, min(step, n - start))

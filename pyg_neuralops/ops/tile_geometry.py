@@ -1,0 +1,125 @@
+"""Distance and direction terms of attention as extra columns of queries and keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .edge_tiles import TileBucket
+from .edges import nearest_image
+
+FAR = 4096.0
+"""A node whose reach is this much below the size of its tile has neighbours only where it is itself: it sees
+no geometry, and must not set the scale."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    r"""Columns whose product is the geometric part of the score.
+
+    With coordinates x = (p - c) / s, c the tile's centre, s a length of the size of its smallest reach, and
+    r = s / l_i:
+
+    .. math::
+        -g \frac{|p_j - p_i|^2}{l_i^2} + w \cdot \frac{p_j - p_i}{l_i}
+        = \bigl[2 g r^2 x_i + r w,\; -g r^2,\; -g r^2 |x_i|^2 - r w \cdot x_i\bigr]
+          \cdot \bigl[x_j,\; |x_j|^2,\; 1\bigr].
+
+    The mask thus needs no gradient: g and w get theirs through the queries. Both factors stay of the size
+    of the tile in units of its reach, which is what bounds the rounding error.
+
+    The last column cancels in the softmax, but not in the gradients: those of g and w are sums over j of
+    offsets p_j - p_i only as far as the computed gradients of a softmax's row add up to zero, which they
+    do to rounding. With it they are sums of offsets in any case (measured: the gradient of g is 10 to 100
+    times more accurate).
+
+    In a narrow format (``dtype`` bfloat16 or float16) columns are split into a high and a low part,
+    [high, high, low] against [high, low, high], which keeps about 16 bits of the products.
+
+    In a periodic box p_j - c is the nearest image; tiles are small enough (see :func:`split_tiles`) for that
+    to make p_j - p_i the nearest image as well.
+
+    Shapes:
+        ``pos [N, D]``, ``reach [N]``, ``period [D]`` or None; ``factor`` multiplies the score.
+    """
+
+    pos: Tensor
+    reach: Tensor
+    period: Tensor | None
+    has_distance: bool
+    has_constant: bool
+    dtype: torch.dtype
+    factor: float
+
+    def of_tiles(self, bucket: TileBucket) -> tuple[Tensor, Tensor, Tensor]:
+        """x ``[n, T, D]`` and r ``[n, T, 1]`` of the queries, columns ``[n, U, c]`` of the keys."""
+        at_query, at_key, reach = (
+            x.index_select(0, index.flatten()).view(*index.shape, -1)
+            for x, index in ((self.pos, bucket.query), (self.pos, bucket.key), (self.reach, bucket.query))
+        )
+        low, high = at_query.amin(1, keepdim=True), at_query.amax(1, keepdim=True)
+        scale = reach.amin(1, keepdim=True).maximum(reach.amax(1, keepdim=True) / FAR)  # [n, 1, 1]
+        scale = scale.maximum((high - low).amax(2, keepdim=True) / FAR)
+        centre = (low + high) / 2
+        y = at_key - centre
+        x, y = (at_query - centre) / scale, (y if self.period is None else nearest_image(y, self.period)) / scale
+        ratio = scale / reach
+        ratio = torch.where(ratio > FAR, 0.0, ratio)
+        columns = [y]
+        if self.has_distance:
+            columns.append(y.square().sum(-1, keepdim=True))
+        if self.has_constant:
+            columns.append(torch.ones_like(y[..., :1]))
+        return x, ratio, self._narrowed(torch.cat(columns, -1), [(0, 1, 0), (0, 0)])
+
+    def of_queries(self, x: Tensor, ratio: Tensor, strength: Tensor | None, direction: Tensor | None) -> Tensor:
+        """``[..., H or 1, c]`` columns of queries.
+
+        Shapes:
+            ``x [..., D]``, ``ratio [..., 1]``, ``strength`` scalar or ``[H]``, ``direction [..., H, D]``.
+        """
+        x, ratio = x[..., None, :], ratio[..., None, :]  # a dimension for the heads
+        linear = torch.zeros_like(x) if direction is None else direction * ratio
+        constant = -(linear * x).sum(-1, keepdim=True)
+        columns = [linear]
+        if strength is not None:
+            g = strength.view(-1, 1) * ratio.square()  # [..., H, 1]
+            columns = [linear + 2 * g * x, -g]
+            constant = constant - g * x.square().sum(-1, keepdim=True)
+        if self.has_constant:
+            columns.append(constant)
+        heads = max(column.shape[-2] for column in columns)
+        wide = torch.cat([c.expand(*c.shape[:-2], heads, -1) for c in columns], -1) * self.factor
+        return self._narrowed(wide, [(0, 0, 1), (0, 1)])
+
+    def _narrowed(self, columns: Tensor, order: list[tuple[int, ...]]) -> Tensor:
+        """In the format of the attention; ``order`` says which half of the columns, and of the last, goes where.
+
+        The gradient goes through the high halves.
+        """
+        high = columns.to(self.dtype)
+        if not is_narrow(self.dtype):
+            return high
+        halves = high, (columns.detach() - high.detach()).to(self.dtype)
+        body, last = order
+        return torch.cat([*(halves[i][..., :-1] for i in body), *(halves[i][..., -1:] for i in last)], -1)
+
+
+def is_narrow(dtype: torch.dtype) -> bool:
+    """Whether a format is too narrow for the geometric columns."""
+    return dtype in (torch.bfloat16, torch.float16)
+
+
+def padded_width(d: int, channels: int, dim: int, has_strength: bool, dtype: torch.dtype) -> tuple[int, bool]:
+    """One head width for queries, keys and values, a multiple of 8, and whether the last column fits.
+
+    The fused kernels want one width, and take longer for 13 than for 16. A wider head would cost more than
+    the column of ones is worth, so in the wider formats it is there when there is room for it.
+    """
+    columns = dim + has_strength if dim else 0
+    if dim and is_narrow(dtype):
+        return -(-max(d + 3 * columns + 2, channels) // 8) * 8, True
+    width = -(-max(d + columns, channels) // 8) * 8
+    return width, d + columns < width
