@@ -233,7 +233,8 @@ def plot_patch(
             f"the sample is {data.pos.shape[1]}D with {sorted(data.keys())}; 2D and patch_index are needed"
         )
     pos = data.pos.detach().cpu()
-    ax.scatter(*pos.T.numpy(), s=4, color="0.8", linewidths=0)
+    x, y = pos.T.numpy()
+    ax.scatter(x, y, s=4, color="0.8", linewidths=0)
     if wind is not None:
         low, high = pos.amin(0), pos.amax(0)
         raster = low + (high - low) * torch.cartesian_prod(*[torch.linspace(0.03, 0.97, 18)] * 2)
@@ -244,7 +245,37 @@ def plot_patch(
     for number, centre in enumerate(centres):
         patch = pos[source[target == centre]].numpy()
         ax.scatter(patch[:, 0], patch[:, 1], s=16, color=f"C{number % 10}", linewidths=0)
-        ax.scatter(*pos[centre].numpy(), s=110, color=f"C{number % 10}", marker="*", edgecolors="black", linewidths=0.8)
+        ax.scatter(x[centre], y[centre], s=110, color=f"C{number % 10}", marker="*", edgecolors="black", linewidths=0.8)
     if title:
         ax.set_title(title)
     _bare(ax, data.pos.detach().cpu().numpy())
+
+
+def attention_on_mesh(
+    data: MeshData, weights: Tensor, nodes: Sequence[int], *, titles: Sequence[str] | None = None, cmap: str = "magma_r"
+) -> Figure:
+    """How chosen nodes look at the mesh: one picture a node, the node marked by a star.
+
+    Colours start at zero and end at each picture's own maximum, so that a sharp and a wide attention both show.
+
+    Args:
+        data: one sample. weights: ``[len(nodes), N]``, such as a mean over the heads of
+            :func:`pyg_neuralops.inside.attention_maps`, or :func:`pyg_neuralops.inside.influence`.
+        nodes: the query nodes. titles: one a picture.
+
+    Raises:
+        ValueError: if there is not one row a node or one value per node of the mesh.
+    """
+    if weights.shape != (len(nodes), data.num_nodes):
+        raise ValueError(f"weights has shape {tuple(weights.shape)}; [{len(nodes)}, {data.num_nodes}] is needed")
+    flat = data.pos.shape[1] < 3
+    figure = Figure(figsize=(2.6 * len(nodes) + 0.4, 2.9), layout="constrained")
+    axes = figure.subplots(1, len(nodes), squeeze=False, subplot_kw={} if flat else {"projection": "3d"})[0]
+    figure.draw_without_rendering()
+    for number, (ax, node, row) in enumerate(zip(axes, nodes, weights.detach().cpu(), strict=True)):
+        norm = Normalize(0.0, float(row.max()) or 1.0)
+        mapped = plot_field(ax, data, row, norm=norm, cmap=cmap, title=titles[number] if titles else f"node {node}")
+        where = data.pos[node].detach().cpu().tolist() + ([float(row[node])] if data.pos.shape[1] == 1 else [])
+        ax.plot(*[[value] for value in where], "*", color="tab:cyan", markeredgecolor="black", markersize=11)
+        figure.colorbar(mapped, ax=ax, shrink=0.75)
+    return figure

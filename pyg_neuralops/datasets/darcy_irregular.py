@@ -16,9 +16,9 @@ from .generated import GeneratedDataset
 class DarcyIrregular(GeneratedDataset):
     r"""Darcy flow on a unit square with a notch, a hole, or both: :math:`-\nabla\cdot(a \nabla u) = 1`, u = 0.
 
-    Domain, mesh and medium differ in every sample. From a (12 or 3) and the mark of the
-    boundary (1 on it, 0 inside; ``x [N, 2]``) to u (``y [N, 1]``) at the vertices of a triangulation (``face``); u vanishes on the whole boundary. Generated; errors are not
-    comparable with published tables.
+    Domain, mesh and medium differ in every sample. From a (12 or 3) and the mark of the boundary (1 on it, 0
+    inside; ``x [N, 2]``) to u (``y [N, 1]``) at the vertices of a triangulation (``face``); u vanishes on the
+    whole boundary. Generated; errors are not comparable with published tables.
 
     Args:
         root: folder of the set; ``datasets/darcy-irregular`` below the current folder when None.

@@ -189,4 +189,3 @@ class GeneratedDataset(MeshDataset):
         if self.pre_transform is not None:
             samples = [self.pre_transform(sample) for sample in samples]
         self.save(samples, self.processed_paths[0])
-
