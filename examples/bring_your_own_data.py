@@ -19,6 +19,9 @@ from tqdm import tqdm
 from pyg_neuralops.data import MeshData, write_hdf5
 
 
+NAMES = {"x": ["x", "y", "distance to the obstacle"], "y": ["u_x", "u_y"]}
+
+
 def to_mesh(pos: np.ndarray, x: np.ndarray, y: np.ndarray, **cells: np.ndarray) -> MeshData:
     """One sample from arrays: pos [N, D], x [N, F], y [N, O] and, where known, face=[T, 3], quad=[Q, 4], tet=[T, 4]."""
     fields = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in (("pos", pos), ("x", x), ("y", y))}
@@ -26,12 +29,15 @@ def to_mesh(pos: np.ndarray, x: np.ndarray, y: np.ndarray, **cells: np.ndarray) 
 
 
 def fluid_cells(chi: np.ndarray, u: np.ndarray) -> MeshData:
-    """The fluid cells of one raster as points in the unit square; input: distance to the nearest solid cell."""
+    """The fluid cells of one raster as points in the unit square; inputs: position and distance to the obstacle.
+
+    Position is an input because walls, inflow and outflow are where they are, and not every model looks at ``pos``.
+    """
     fluid = chi == 1
     row, column = np.nonzero(fluid)
-    centres = np.stack([column, row], 1) + 0.5  # the flow runs along the columns
-    distance = distance_transform_edt(fluid)
-    return to_mesh(centres / len(chi), distance[fluid][:, None] / len(chi), u[fluid])
+    pos = (np.stack([column, row], 1) + 0.5) / len(chi)  # the flow runs along the columns
+    distance = distance_transform_edt(fluid)[fluid] / len(chi)
+    return to_mesh(pos, np.column_stack([pos, distance]), u[fluid])
 
 
 def main(source: str, target: str, num_samples: int = 600, seed: int = 0) -> int:
@@ -42,9 +48,7 @@ def main(source: str, target: str, num_samples: int = 600, seed: int = 0) -> int
     first = np.sort(np.unique(chi.reshape(len(chi), -1), axis=0, return_index=True)[1])
     chosen = np.random.default_rng(seed).permutation(first)[:num_samples]
     samples = (fluid_cells(chi[i], u[i]) for i in tqdm(chosen, desc="converting", disable=None))
-    write_hdf5(
-        target, samples, names={"x": ["distance to solid"], "y": ["u_x", "u_y"]}, attrs={"source": Path(source).name}
-    )
+    write_hdf5(target, samples, names=NAMES, attrs={"source": Path(source).name})
     print(f"{len(chi)} samples, {len(first)} distinct obstacles, {len(chosen)} written to {target}")
     return len(first)
 
