@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from pyg_neuralops.data import MeshData, write_hdf5
 
-
 NAMES = {"x": ["x", "y", "distance to the obstacle"], "y": ["u_x", "u_y"]}
 
 

@@ -45,6 +45,26 @@ def random_mesh(
     return data
 
 
+def random_grid(
+    shape: Sequence[int],
+    *,
+    in_channels: int = 2,
+    out_channels: int = 1,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> MeshData:
+    """A structured grid ``shape`` on the unit box with random fields, for models that need ``grid_shape``.
+
+    Axis a has ``shape[a]`` nodes at i / shape[a]: one period of a periodic grid.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    axes = [torch.arange(n, dtype=dtype) / n for n in shape]
+    pos = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
+    x = torch.randn(len(pos), in_channels, generator=generator, dtype=dtype)
+    y = torch.randn(len(pos), out_channels, generator=generator, dtype=dtype)
+    return MeshData(x=x, y=y, pos=pos, grid_shape=tuple(shape))
+
+
 def permuted(data: MeshData, order: Tensor) -> MeshData:
     """The sample with its nodes in another order: new node ``i`` is old node ``order[i]``."""
     place = order.argsort()

@@ -22,6 +22,7 @@ OPEN = {
     "testing": {"ops", "data", "transforms", "nn", "models"},
     "engine": {"ops", "data", "transforms", "metrics", "normalize", "checkpoint"},
     "plotting": {"data"},
+    "inside": {"ops", "data", "nn"},
     "study": {"__init__", "data", "datasets", "transforms", "metrics", "normalize"}
     | {"models", "engine", "checkpoint", "plotting"},
 }

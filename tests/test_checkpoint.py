@@ -9,12 +9,12 @@ from torch import nn
 from pyg_neuralops.checkpoint import load_info, load_model, save_model
 from pyg_neuralops.models import MODELS, build_model
 from pyg_neuralops.normalize import normalized
-from pyg_neuralops.testing import random_mesh
+from pyg_neuralops.testing import random_grid, random_mesh
 
 
 def trained(name="la2former", **kwargs):
     torch.manual_seed(0)
-    samples = [random_mesh(25, seed=s) for s in range(3)]
+    samples = [random_grid((5, 5), seed=s) if name == "fno" else random_mesh(25, seed=s) for s in range(3)]
     kwargs = {"hidden_channels": 16, **kwargs}
     return normalized(build_model(name, in_channels=2, out_channels=1, **kwargs), samples), samples[0]
 

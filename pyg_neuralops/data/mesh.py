@@ -13,6 +13,9 @@ from torch_geometric.data import Data
 
 from ..ops import EdgeTiles
 
+# Padded rows a sample that cost about as much as a call of attention of its own, on the CPU.
+WORTH_A_CALL = 64
+
 
 @dataclass(frozen=True)
 class Mesh:
@@ -23,8 +26,10 @@ class Mesh:
         sample of each node; ``sizes [B]`` nodes per sample; ``slot [N]`` and ``filled [B, L]`` describe the
         padded form and are None when all samples have one size; ``edge_index [2, E]``, ``edge_attr [E, A]``
         mesh edges; ``patch_index [2, P]``, ``reach [N]`` patches and their radius; ``period [D]`` side lengths of
-        a periodic box; ``tiles`` the patches as tiles, which is how attention reads them; ``grid_shape`` (static, not
-        a tensor) nodes per axis where every sample is a structured grid of this shape, else None.
+        a periodic box; ``tiles`` the patches as tiles, which is how attention reads them.
+
+    Not tensors: ``grid_shape`` nodes per axis where every sample is a structured grid of this shape, else None;
+    ``lengths`` the sizes on the host, where going sample by sample is cheaper than padding, else None.
     """
 
     pos: Tensor
@@ -40,13 +45,14 @@ class Mesh:
     period: Tensor | None = None
     tiles: EdgeTiles | None = None
     grid_shape: tuple[int, ...] | None = None
+    lengths: tuple[int, ...] | None = None
 
     @classmethod
     def from_data(cls, data: Data) -> Mesh:
         """The mesh of a ``Data`` or ``Batch``. Reads the sample sizes on the host, once."""
         pos = data.pos
         batch, ptr = data.get("batch"), data.get("ptr")
-        slot = filled = None
+        slot = filled = lengths = None
         if batch is None:
             batch = pos.new_zeros(pos.shape[0], dtype=torch.long)
             sizes = torch.tensor([pos.shape[0]], device=pos.device)
@@ -60,6 +66,9 @@ class Mesh:
                     torch.arange(len(counts), device=pos.device) * longest - start
                 ).index_select(0, batch)
                 filled = torch.arange(longest, device=pos.device) < sizes[:, None]
+                wasted = longest * len(counts) - len(pos)
+                if pos.device.type == "cpu" and wasted > WORTH_A_CALL * len(counts):
+                    lengths = tuple(counts)
         coords = data.get("coords")
         return cls(
             pos=pos,
@@ -76,6 +85,7 @@ class Mesh:
             period=None if data.get("patch_period") is None else data.patch_period[0],
             tiles=None if data.get("tile_bits") is None else EdgeTiles.from_dict(data.to_dict()).with_bias(pos.dtype),
             grid_shape=common_shape(data.get("grid_shape")),
+            lengths=lengths,
         )
 
     def dense(self, x: Tensor) -> Tensor:
@@ -100,11 +110,12 @@ def common_shape(found: Any) -> tuple[int, ...] | None:
 
 
 # A pytree by hand: ``register_dataclass`` has no place for a field that is not data, and no name for files.
-STATIC = "grid_shape"
+# Lengths are left out: they would tie an exported graph to the sizes of one batch.
+STATIC = ("grid_shape", "lengths")
 
 
 def _flatten(mesh: Mesh) -> tuple[list[Any], tuple[tuple[str, ...], tuple[int, ...] | None]]:
-    names = [item.name for item in fields(mesh) if item.name != STATIC and getattr(mesh, item.name) is not None]
+    names = [item.name for item in fields(mesh) if item.name not in STATIC and getattr(mesh, item.name) is not None]
     return [getattr(mesh, name) for name in names], (tuple(names), mesh.grid_shape)
 
 

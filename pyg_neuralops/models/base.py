@@ -103,6 +103,7 @@ class BlockStack(NeuralOperator):
         coords: whether the encoder sees the (scaled) positions; without them a model whose mixers use relative
             positions only is translation-invariant.
         ratio: hidden width of the feed-forwards over ``hidden_channels``.
+        make_block: mixer -> block, where a model's blocks differ from ``Block(hidden_channels, mixer, ratio)``.
     """
 
     def __init__(
@@ -115,15 +116,17 @@ class BlockStack(NeuralOperator):
         make_mixer: Callable[[int], nn.Module],
         coords: bool = True,
         ratio: float = 2,
+        make_block: Callable[[nn.Module], nn.Module] | None = None,
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
         self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
         self.hidden_channels, self.num_layers, self.coords, self.ratio = hidden_channels, num_layers, coords, ratio
         width = hidden_channels
-        self.encoder = MLP(in_channels + pos_dim * coords, 2 * width, width)
-        self.blocks = nn.ModuleList(Block(width, make_mixer(layer), ratio) for layer in range(num_layers))
-        self.decoder = nn.Sequential(nn.LayerNorm(width), MLP(width, width, out_channels))
+        self.encoder: nn.Module = MLP(in_channels + pos_dim * coords, 2 * width, width)
+        block = make_block or (lambda mixer: Block(width, mixer, ratio))
+        self.blocks = nn.ModuleList(block(make_mixer(layer)) for layer in range(num_layers))
+        self.decoder: nn.Module = nn.Sequential(nn.LayerNorm(width), MLP(width, width, out_channels))
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
         x = self.encoder(torch.cat([x, mesh.coords], 1) if self.coords else x)  # [N, C]

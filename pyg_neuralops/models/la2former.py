@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 from torch_geometric.transforms import BaseTransform
 
-from ..nn import EfficientAttention, Fusion, GalerkinAttention, KNNAttention, PatchMixer
+from ..nn import (
+    EfficientAttention,
+    Fusion,
+    GalerkinAttention,
+    KNNAttention,
+    LowRankSpatialAttention,
+    PatchMixer,
+)
 from ..transforms import PatchMetric
 from .base import BlockStack, Patched
 
-GLOBALS = ("efficient", "galerkin", "none")
+GLOBALS = ("efficient", "galerkin", "lrsa", "none")
 
 
 class LA2Former(Patched, BlockStack):
@@ -31,10 +38,12 @@ class LA2Former(Patched, BlockStack):
         soft_mask: of :class:`KNNAttention`: "head", "layer", "rank" or "none".
         direction: whether patches see direction (the directional term of :class:`KNNAttention`).
         local: whether the local path is present.
-        global_: "efficient" (softmax on q over features and on k over nodes), "galerkin", or "none".
+        global_: "efficient" (softmax on q over features and on k over nodes), "galerkin", "lrsa", or "none"; or
+            several of the first three, ("efficient", "lrsa"), all beside the local path.
         fusion: "concat" (paper) or "gate".
         coords: whether the encoder sees positions.
-        ratio: of the feed-forwards.
+        ratio: of the feed-forwards, those of the latents included.
+        num_latents: M of "lrsa".
 
     Raises:
         ValueError: for values outside these, or neither a local nor a global path.
@@ -55,15 +64,24 @@ class LA2Former(Patched, BlockStack):
         soft_mask: str = "head",
         direction: bool = False,
         local: bool = True,
-        global_: str = "efficient",
+        global_: str | Sequence[str] = "efficient",
         fusion: str = "concat",
         coords: bool = True,
         ratio: float = 2,
+        num_latents: int = 64,
     ):
-        if global_ not in GLOBALS:
-            raise ValueError(f"global_={global_!r}; choose from {list(GLOBALS)}")
-        if not local and global_ == "none":
+        names = [global_] if isinstance(global_, str) else list(global_)
+        if not names or set(names) - set(GLOBALS) or ("none" in names and len(names) > 1):
+            raise ValueError(f"global_={global_!r}; choose from {list(GLOBALS)}, or several other than 'none'")
+        if not local and names == ["none"]:
             raise ValueError("local=False with global_='none' leaves no path between nodes; keep one")
+        build_global: dict[str, Callable[[], nn.Module]] = {
+            "efficient": lambda: EfficientAttention(hidden_channels, heads, project=False),
+            "galerkin": lambda: GalerkinAttention(hidden_channels, pos_dim=pos_dim, heads=heads),
+            "lrsa": lambda: LowRankSpatialAttention(
+                hidden_channels, heads=heads, num_latents=num_latents, ratio=ratio, project=False
+            ),
+        }
 
         def make_mixer(layer: int) -> nn.Module:
             mixers: list[nn.Module] = []
@@ -80,17 +98,15 @@ class LA2Former(Patched, BlockStack):
                         )
                     )
                 )
-            if global_ == "efficient":
-                mixers.append(EfficientAttention(hidden_channels, heads, project=False))
-            elif global_ == "galerkin":
-                mixers.append(GalerkinAttention(hidden_channels, pos_dim=pos_dim, heads=heads))
+            mixers += [build_global[name]() for name in names if name != "none"]
             return Fusion(hidden_channels, mixers, fusion)
 
         super().__init__(in_channels, out_channels, pos_dim, hidden_channels, num_layers, make_mixer, coords, ratio)
         # The rank ramp is no bias of the score; it runs on edges.
         self.set_patches(k, period, through_solid, metric, tiles=soft_mask != "rank")
         self.heads, self.soft_mask, self.direction = heads, soft_mask, direction
-        self.local, self.global_, self.fusion = local, global_, fusion
+        self.local, self.fusion, self.num_latents = local, fusion, num_latents
+        self.global_: str | list[str] = global_ if isinstance(global_, str) else names
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:

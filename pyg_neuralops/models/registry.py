@@ -9,15 +9,39 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from .base import NeuralOperator
+from .flare import FLARE
+from .fno import FNO
+from .galerkin_transformer import GalerkinTransformer
+from .gno import GNO
 from .graph_networks import GATv2, GraphSAGE
+from .graph_unet import GraphUNet
 from .la2former import LA2Former
+from .la2former_variants import LA2FormerGlobal, LA2FormerLocal, LA2FormerLRSA
+from .lno import LNO
+from .lrsa import LRSA
 from .mesh_graph_net import MeshGraphNet
+from .point_transformer import PointTransformer
+from .transformer import Transformer
+from .transolver import Transolver
 
 MODELS: dict[str, type[NeuralOperator]] = {
     "la2former": LA2Former,
+    "la2former-lrsa": LA2FormerLRSA,
+    "la2former-local": LA2FormerLocal,
+    "la2former-global": LA2FormerGlobal,
+    "lrsa": LRSA,
+    "galerkin-transformer": GalerkinTransformer,
+    "transolver": Transolver,
+    "flare": FLARE,
+    "lno": LNO,
+    "transformer": Transformer,
+    "gno": GNO,
     "mesh-graph-net": MeshGraphNet,
     "graph-sage": GraphSAGE,
     "gatv2": GATv2,
+    "graph-unet": GraphUNet,
+    "point-transformer": PointTransformer,
+    "fno": FNO,
 }
 
 

@@ -2,24 +2,45 @@
 
 from .block import Block
 from .efficient_attention import EfficientAttention
+from .flare_attention import FLAREAttention
+from .full_attention import FullAttention
 from .fusion import Fusion
 from .galerkin_attention import GalerkinAttention
 from .graph_mixer import GraphMixer
+from .grid import GridConv, GridStencil
+from .kernel_integral import KernelIntegral
 from .knn_attention import KNNAttention
+from .low_rank_spatial_attention import LowRankSpatialAttention
 from .memory import limit_memory
 from .mesh_graph_conv import MeshGraphConv
 from .mlp import MLP
 from .patch_mixer import PatchMixer
+from .physics_attention import PhysicsAttention
+from .point_mixer import PointMixer
+from .residual_mlp import ResidualMLP
+from .rms_norm import RMSNorm
+from .spectral_conv import SpectralConv
 
 __all__ = [
     "MLP",
     "Block",
     "EfficientAttention",
+    "FLAREAttention",
+    "FullAttention",
     "Fusion",
     "GalerkinAttention",
     "GraphMixer",
+    "GridConv",
+    "GridStencil",
     "KNNAttention",
+    "KernelIntegral",
+    "LowRankSpatialAttention",
     "MeshGraphConv",
     "PatchMixer",
+    "PhysicsAttention",
+    "PointMixer",
+    "RMSNorm",
+    "ResidualMLP",
+    "SpectralConv",
     "limit_memory",
 ]

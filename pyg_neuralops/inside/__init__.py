@@ -1,0 +1,17 @@
+"""What happens inside a model: attention, its effective window, gates, influence; all as plain tensors."""
+
+from .edge_model import EdgeModel
+from .influence import gate_means, influence
+from .patch_attention import PatchAttention, attention_maps, patch_attention
+from .window import Window, effective_window
+
+__all__ = [
+    "EdgeModel",
+    "PatchAttention",
+    "Window",
+    "attention_maps",
+    "effective_window",
+    "gate_means",
+    "influence",
+    "patch_attention",
+]

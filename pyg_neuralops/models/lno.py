@@ -1,0 +1,83 @@
+"""``LNO``: one encoding to latents, a transformer between them, one decoding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Mesh
+from ..nn import MLP, FullAttention, ResidualMLP
+from ..nn.ragged import key_mask
+from .base import NeuralOperator, check_sizes
+
+
+class LNO(NeuralOperator):
+    r"""Latent neural operator (Wang and Wang 2024, arXiv 2406.03923, eq. 5 to 8): 8 blocks, 128 channels, 8 heads,
+    256 latents, MLPs of 3 hidden layers in the authors' files (Darcy: 4 blocks, 2 hidden layers; Navier-Stokes:
+    256 channels, 2 hidden layers).
+
+    .. math::
+        S = f_s(f_t(p)), \quad Z = \mathrm{softmax}_N(S)^\top f_b(p, x), \quad
+        Z \leftarrow \mathrm{Transformer}(Z), \quad y = f_o(\mathrm{softmax}_M(S) Z)
+
+    with residual MLPs f. One score matrix S, a function of positions alone, encodes and decodes, once in the whole
+    network. Deviation: none known to us beyond the scaling of positions; as there is nothing but positions to score
+    by, they cannot be left out.
+
+    Args:
+        in_channels, out_channels, pos_dim, hidden_channels, heads, ratio: as :class:`LA2Former`.
+        num_layers: blocks of the latent transformer. num_latents: M. mlp_layers: hidden layers of each f.
+
+    Raises:
+        ValueError: for sizes that make no sense.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        pos_dim: int = 2,
+        hidden_channels: int = 128,
+        num_layers: int = 8,
+        heads: int = 8,
+        num_latents: int = 256,
+        mlp_layers: int = 3,
+        ratio: float = 2,
+    ):
+        super().__init__()
+        check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
+        if num_latents < 1:
+            raise ValueError(f"num_latents={num_latents}; it must be at least 1")
+        self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
+        self.hidden_channels, self.num_layers, self.heads = hidden_channels, num_layers, heads
+        self.num_latents, self.mlp_layers, self.ratio = num_latents, mlp_layers, ratio
+        width = hidden_channels
+        self.trunk = ResidualMLP(pos_dim, width, width, mlp_layers)
+        self.branch = ResidualMLP(pos_dim + in_channels, width, width, mlp_layers)
+        self.score = ResidualMLP(width, width, num_latents, mlp_layers)
+        self.blocks = nn.ModuleList(LatentBlock(width, heads, ratio) for _ in range(num_layers))
+        self.decoder = ResidualMLP(width, width, out_channels, mlp_layers)
+
+    def core(self, x: Tensor, mesh: Mesh) -> Tensor:
+        score = mesh.dense(self.score(self.trunk(mesh.coords)))  # [B, L, M]
+        field = mesh.dense(self.branch(torch.cat([mesh.coords, x], 1)))  # [B, L, C]
+        mask = key_mask(mesh)
+        over_nodes = score if mask is None else score.masked_fill(~mask[:, 0, 0, :, None], float("-inf"))
+        z = over_nodes.softmax(1).transpose(1, 2) @ field  # [B, M, C]
+        for block in self.blocks:
+            z = block(z)
+        return self.decoder(mesh.flat(score.softmax(2) @ z))  # [N, O]
+
+
+class LatentBlock(nn.Module):
+    """Pre-LN transformer block between latents, ``[B, M, C] -> [B, M, C]``."""
+
+    def __init__(self, channels: int, heads: int, ratio: float):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self.attention = FullAttention(channels, heads)
+        self.mlp = MLP(channels, round(ratio * channels), channels)
+
+    def forward(self, z: Tensor) -> Tensor:
+        z = z + self.attention.dense(self.norm1(z))
+        return z + self.mlp(self.norm2(z))

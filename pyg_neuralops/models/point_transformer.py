@@ -1,0 +1,56 @@
+"""``PointTransformer``: vector attention over patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch_geometric.nn import PointTransformerConv
+from torch_geometric.transforms import BaseTransform
+
+from ..nn import MLP, PointMixer
+from ..transforms import PatchMetric
+from .base import BlockStack, Patched
+
+
+class PointTransformer(Patched, BlockStack):
+    """Point transformer (Zhao et al. 2021, arXiv 2012.09164, eq. 3): attention with one weight per channel over the
+    16 nearest points, positions encoded by an MLP; PyG's ``PointTransformerConv``.
+
+    Deviations: all layers run on all points in our pre-LN blocks, where the paper pools and unpools in a U-Net of
+    growing width; there is thus no published size, and the one here is that of the other stacks. Positions are
+    scaled ones, so patches cannot be periodic.
+
+    Args:
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, ratio: as :class:`LA2Former`.
+        k, through_solid, metric: the patches, as :class:`LA2Former`.
+        coords: whether the encoder sees positions; attention sees relative ones in any case.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        pos_dim: int = 2,
+        hidden_channels: int = 128,
+        num_layers: int = 8,
+        k: int = 16,
+        through_solid: bool = True,
+        metric: PatchMetric | str | None = None,
+        coords: bool = True,
+        ratio: float = 2,
+    ):
+        width = hidden_channels
+
+        def make_mixer(layer: int) -> PointMixer:
+            # A patch holds its own centre already.
+            conv = PointTransformerConv(
+                width, width, MLP(pos_dim, width, width), MLP(width, width, width), add_self_loops=False
+            )
+            return PointMixer(conv)
+
+        super().__init__(in_channels, out_channels, pos_dim, width, num_layers, make_mixer, coords, ratio)
+        self.set_patches(k, None, through_solid, metric)
+
+    @property
+    def transforms(self) -> Sequence[BaseTransform]:
+        return (self.patches,)

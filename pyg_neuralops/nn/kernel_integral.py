@@ -1,0 +1,56 @@
+"""``KernelIntegral``: the mean of a learned kernel times the field over each node's patch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import MessagePassing
+
+from ..data import Mesh
+from ..ops import edge_offsets
+from .mlp import MLP
+
+
+class KernelIntegral(MessagePassing):
+    r"""Kernel integral of the graph neural operator (Li et al. 2020, arXiv 2003.03485, eq. 6).
+
+    .. math:: y_i = W_o \frac{1}{|\mathcal N(i)|} \sum_{j \in \mathcal N(i)} \kappa(p_i, p_j) \odot W_v x_j
+
+    over the patch of each node. :math:`\kappa` is an MLP of the relative position in units of the patch's reach,
+    (p_j - p_i) / l_i, and, with ``coords``, of the scaled positions of both ends. It gives one number per channel,
+    as in GINO (arXiv 2309.00583), where the paper has a C x C matrix for every edge.
+
+    Args:
+        channels: C. pos_dim: D. kernel_channels: hidden width of the kernel's MLP. coords: whether it sees where
+            in the domain the edge lies.
+
+    Shapes: ``x [N, C], mesh with patches -> [N, C]``.
+
+    Raises:
+        ValueError: in forward, if the mesh has no patches.
+    """
+
+    def __init__(self, channels: int, *, pos_dim: int = 2, kernel_channels: int = 64, coords: bool = True):
+        super().__init__(aggr="mean")
+        self.channels, self.coords = channels, coords
+        self.kernel = MLP(pos_dim * (3 if coords else 1), kernel_channels, kernel_channels, channels)
+        self.value, self.out = nn.Linear(channels, channels), nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
+        edge_index, reach = mesh.patch_index, mesh.reach
+        if edge_index is None or reach is None:
+            raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
+        source, target = edge_index
+        parts = [edge_offsets(mesh.pos, edge_index, mesh.period) / reach.index_select(0, target)[:, None]]
+        if self.coords:
+            parts += [mesh.coords.index_select(0, target), mesh.coords.index_select(0, source)]
+        kernel = self.kernel(torch.cat(parts, 1).to(x.dtype))  # [E, C]
+        # propagate_type: (v: Tensor, kernel: Tensor)
+        y = self.propagate(edge_index, v=self.value(x), kernel=kernel, size=(x.shape[0], x.shape[0]))
+        return self.out(y)
+
+    def message(self, v_j: Tensor, kernel: Tensor) -> Tensor:
+        return kernel * v_j
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({self.channels}, coords={self.coords})"

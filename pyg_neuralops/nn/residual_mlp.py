@@ -1,0 +1,34 @@
+"""``ResidualMLP``: a deep MLP whose hidden layers add to their input."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class ResidualMLP(nn.Module):
+    """``Linear -> act``, then ``x + act(Linear(x))`` num_layers times, then ``Linear``.
+
+    Args:
+        in_channels, hidden_channels, out_channels: widths.
+        num_layers: hidden layers between the first and the last.
+        ends: whether the first and the last layer add to their input too, where widths allow it.
+
+    Shapes: ``[..., in_channels] -> [..., out_channels]``.
+    """
+
+    def __init__(
+        self, in_channels: int, hidden_channels: int, out_channels: int, num_layers: int, *, ends: bool = False
+    ):
+        super().__init__()
+        self.first = nn.Linear(in_channels, hidden_channels)
+        self.hidden = nn.ModuleList(nn.Linear(hidden_channels, hidden_channels) for _ in range(num_layers))
+        self.last = nn.Linear(hidden_channels, out_channels)
+        self.act = nn.GELU()
+        self.add_first = ends and in_channels == hidden_channels
+        self.add_last = ends and hidden_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.act(self.first(x)) if self.add_first else self.act(self.first(x))
+        for linear in self.hidden:
+            x = x + self.act(linear(x))
+        return x + self.last(x) if self.add_last else self.last(x)
