@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from .data import replacing
 from .models import NeuralOperator, build_model, model_name
@@ -22,6 +23,7 @@ from .normalize import Normalized, Normalizer
 
 FORMAT, VERSION = "pyg_neuralops.model", "1"
 FIELDS = ("x", "y", "pos", "edge_attr")
+PARTS = ("encoder", "decoder")
 
 
 def save_model(path: str | os.PathLike[str], model: nn.Module, info: dict[str, Any] | None = None) -> Path:
@@ -65,6 +67,20 @@ def _metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     return metadata
 
 
+def _trusted_name(path: str | os.PathLike[str], metadata: dict[str, str], trust_import: bool) -> str:
+    name = metadata["model"]
+    if name not in MODELS and not trust_import:
+        raise ValueError(
+            f"{path} holds a model {name!r} that is not of this library; pass trust_import=True to import it"
+        )
+    return name
+
+
+def _tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    with safe_open(path, "pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+
+
 def load_info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The ``info`` that :func:`save_model` was given, with the keys "model" and "config" added."""
     metadata = _metadata(path)
@@ -88,13 +104,8 @@ def load_model(path: str | os.PathLike[str], *, trust_import: bool = False) -> N
         ValueError: if it is truncated, foreign, or does not fit the model it names.
     """
     metadata = _metadata(path)
-    name = metadata["model"]
-    if name not in MODELS and not trust_import:
-        raise ValueError(
-            f"{path} holds a model {name!r} that is not of this library; pass trust_import=True to import it"
-        )
-    with safe_open(path, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+    name = _trusted_name(path, metadata, trust_import)
+    tensors = _tensors(path)
     parts = {
         field: Normalizer(tensors[f"{field}.mean"], tensors[f"{field}.std"])
         for field in FIELDS
@@ -109,3 +120,36 @@ def load_model(path: str | os.PathLike[str], *, trust_import: bool = False) -> N
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit the model {name!r} that it names: {error}") from None
     return model.eval()
+
+
+def start_from(model: NeuralOperator, path: str | os.PathLike[str], replace: Sequence[str] = ()) -> NeuralOperator:
+    """Copy a checkpoint's weights into ``model``, to train on from there. Returns the model.
+
+    Args:
+        model: of the same class and size; its numbers of channels may differ where a part is replaced.
+        path: a file of :func:`save_model`.
+        replace: parts that keep the model's fresh weights: "encoder", "decoder" or both.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`load_model`; if the weights do not fit, naming the first that does
+            not and whether replacing a part would help; for an unknown part.
+    """
+    unknown = sorted(set(replace) - set(PARTS))
+    if unknown:
+        raise ValueError(f"replace names {unknown}; choose from {list(PARTS)}")
+    metadata = _metadata(path)
+    if metadata["model"] != model_name(model):
+        raise ValueError(f"{path} holds a model {metadata['model']!r}; this one is {model_name(model)!r}")
+    found = {name.removeprefix("model."): t for name, t in _tensors(path).items() if name.startswith("model.")}
+    own = model.state_dict()
+    for name, tensor in own.items():
+        part = next((part for part in PARTS if name.split(".")[0].endswith(part)), None)
+        if part in replace:
+            found[name] = tensor
+            continue
+        there = None if name not in found else list(found[name].shape)
+        if there != list(tensor.shape):
+            hint = f"; replace the {part} to train it anew" if part else ""
+            raise ValueError(f"{path} has {name} of shape {there}; this model needs {list(tensor.shape)}{hint}")
+    model.load_state_dict({name: found[name] for name in own})
+    return model

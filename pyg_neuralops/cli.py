@@ -121,6 +121,10 @@ class Train:
     """A registry name, or package.module:Class (the current folder is searched too)."""
     model_args: tuple[str, ...] = ()
     """Further arguments of the model, as name=value."""
+    from_: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """A checkpoint to train on from: its model and weights are taken, --model and the size are not."""
+    replace: tuple[str, ...] = ()
+    """With --from, parts to start anew where channels differ: encoder, decoder."""
     seed: int = 0
     """Of initial weights and batches."""
     out: str = "runs/train"
@@ -129,6 +133,7 @@ class Train:
     resumable = True
 
     def run(self) -> None:
+        from .checkpoint import load_info
         from .models import build_model
         from .study.data import load_splits
         from .study.run import check_run_folder, prepare, train_run
@@ -137,14 +142,32 @@ class Train:
         out = Path(self.out)
         check_run_folder(out)
         splits = load_splits(self.data.choice(self.data.dataset))
-        size = {name: value for name, value in dataclasses.asdict(self.size).items() if value is not None}
-        kwargs = {**size, **_pairs(self.model_args)}
-        prepared = prepare(build_model(self.model, **splits.shape, **kwargs), splits)
+        if self.replace and self.from_ is None:
+            raise ValueError(f"replace={list(self.replace)} needs --from")
+        if self.from_ is None:
+            name, kwargs = self.model, dataclasses.asdict(self.size)
+        else:
+            found = load_info(self.from_)
+            name = found["model"]
+            kwargs = {key: value for key, value in found["config"].items() if key not in splits.shape}
+        kwargs = {key: value for key, value in kwargs.items() if value is not None} | _pairs(self.model_args)
+        prepared = prepare(build_model(name, **splits.shape, **kwargs), splits)
         recipe = Recipe(**dataclasses.asdict(self.training))
-        result = train_run(splits, prepared, self.model, kwargs, recipe, self.seed, out, title=f"{self.model}: ")
+        result = train_run(
+            splits,
+            prepared,
+            name,
+            kwargs,
+            recipe,
+            self.seed,
+            out,
+            initial=self.from_,
+            replace=self.replace,
+            title=f"{name}: ",
+        )
         val = "" if result["best_val"] is None else f", validation error {percent(result['best_val'])}"
         print(
-            f"{self.model}: test error {percent(result['test']['mean'])} (median "
+            f"{name}: test error {percent(result['test']['mean'])} (median "
             f"{percent(result['test']['median'])}){val}, best epoch {result['best_epoch']} of {result['epochs']}, "
             f"{result['parameters']:,} parameters, {result['train_seconds']:.0f} s of training"
         )

@@ -6,7 +6,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from pyg_neuralops.checkpoint import load_info, load_model, save_model
+from pyg_neuralops.checkpoint import load_info, load_model, save_model, start_from
 from pyg_neuralops.models import MODELS, build_model
 from pyg_neuralops.normalize import normalized
 from pyg_neuralops.testing import random_grid, random_mesh
@@ -94,3 +94,30 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="cannot write"):
         save_model(tmp_path / "file" / "m.safetensors", model)
+
+
+@pytest.mark.parametrize("name", ["la2former", "mesh-graph-net"])
+def test_training_starts_from_a_checkpoint(name, tmp_path):
+    model, data = trained(name, num_layers=1)
+    path = save_model(tmp_path / "m.safetensors", model)
+
+    def fresh(**kwargs):
+        torch.manual_seed(1)
+        sizes = {"in_channels": 2, "out_channels": 1, "hidden_channels": 16, "num_layers": 1}
+        return build_model(name, **{**sizes, **kwargs})
+
+    torch.testing.assert_close(start_from(fresh(), path)(data), model.model(data), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="replace the encoder"):
+        start_from(fresh(in_channels=3), path)
+    other = fresh(in_channels=3, out_channels=4)
+    mine = {key: value.clone() for key, value in other.state_dict().items()}
+    start_from(other, path, ["encoder", "decoder"])
+    for key, value in other.state_dict().items():
+        replaced = key.split(".")[0].endswith(("encoder", "decoder"))
+        assert torch.equal(value, mine[key] if replaced else model.model.state_dict()[key])
+    with pytest.raises(ValueError, match="needs"):
+        start_from(fresh(hidden_channels=32), path, ["encoder", "decoder"])
+    with pytest.raises(ValueError, match="choose from"):
+        start_from(fresh(), path, ["blocks"])
+    with pytest.raises(ValueError, match="this one is 'graph-sage'"):
+        start_from(build_model("graph-sage", in_channels=2, out_channels=1), path)

@@ -70,6 +70,13 @@ def test_train_evaluate_predict(folder, capsys):
     assert (folder / "run/result.json").read_bytes() == first
     assert "epochs=3 there, 4 here" in refused(capsys, *[word if word != "3" else "4" for word in run])
 
+    again = ["train", "--from", "run/best.safetensors", "--dataset", "meshes.h5", "--epochs", "1", "--out", "tuned"]
+    assert main(again) == 0
+    tuned = json.loads((folder / "tuned/result.json").read_text())
+    assert tuned["class"] == "graph-sage"
+    assert tuned["initial"]["replace"] == []
+    assert "needs --from" in refused(capsys, *run[: -len(SMALL) or None], "--replace", "encoder")
+
     model = ["--checkpoint", "run/best.safetensors"]
     assert main(["evaluate", *model, "--dataset", "meshes.h5", "--accelerator", "cpu"]) == 0
     errors = json.loads((folder / "run/errors-test.json").read_text())["errors"]

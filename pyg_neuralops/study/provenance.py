@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -58,3 +59,14 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}); remove it to go on") from None
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """Twelve hex digits of a file's content.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no file {path}")
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
 from ..engine import evaluate, fit
 from ..models import NeuralOperator, build_model
 from ..normalize import Normalized, normalized
 from .data import Splits
-from .provenance import environment, read_json, write_json
+from .provenance import environment, file_digest, read_json, write_json
 from .settings import Recipe
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
@@ -105,6 +106,8 @@ def train_run(
     out: Path,
     *,
     label: str | None = None,
+    initial: str | None = None,
+    replace: Sequence[str] = (),
     progress: bool = True,
     title: str = "",
 ) -> dict[str, Any]:
@@ -115,6 +118,8 @@ def train_run(
         name, kwargs: of :func:`pyg_neuralops.models.build_model`.
         recipe, seed, out: how, with which random numbers, and the run's folder.
         label: what the model is called in tables; ``name`` by default.
+        initial, replace: a checkpoint whose weights to start from, and the parts to start anew
+            (:func:`pyg_neuralops.checkpoint.start_from`).
         progress, title: the bar.
 
     Returns:
@@ -122,6 +127,8 @@ def train_run(
     """
     identity = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
     identity["digest"] = splits.info["digest"]
+    if initial is not None:
+        identity["initial"] = {"checkpoint": file_digest(initial), "replace": sorted(replace)}
     check_run_folder(out)
     if (out / "run.json").exists():
         found = read_json(out / "run.json")
@@ -136,6 +143,8 @@ def train_run(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         inner = build_model(name, **splits.shape, **kwargs)
+    if initial is not None:
+        start_from(inner, initial, replace)
     model = normalized(inner, prepared.train, x=recipe.normalize_x, y=recipe.normalize_y)
     limits: dict[str, Any] = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes}
     result = fit(
@@ -165,6 +174,7 @@ def train_run(
         "config": inner.config,
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
+        "initial": identity.get("initial"),
         "data": splits.info,
         "parameters": sum(p.numel() for p in inner.parameters() if p.requires_grad),
         "test": summary(errors),
