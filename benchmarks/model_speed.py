@@ -32,19 +32,30 @@ def training_step(model: NeuralOperator, data: MeshData) -> None:
     model(data).square().mean().backward()
 
 
-def steps() -> dict:
-    """LA2Former over its own linear-attention-only twin, forward and backward."""
-    models = {
-        "la2former": build_model("la2former", **SIZE),
-        "linear-only twin": build_model("la2former-global", **SIZE),
-    }
+def steps(base: str, models: dict[str, NeuralOperator]) -> dict:
+    """Training steps, forward and backward, as ratios to the model ``base``."""
     rows = {}
     for title, (n, count) in CASES.items():
-        batch = Batch.from_data_list([models["la2former"].prepare(cloud(n, seed)) for seed in range(count)])
+        samples = [cloud(n, seed) for seed in range(count)]
+        for model in models.values():  # patches serve all of them
+            samples = [model.prepare(sample) for sample in samples]
+        batch = Batch.from_data_list(samples)
         cases = {name: lambda m=model, b=batch: training_step(m, b) for name, model in models.items()}
-        rows[title] = table(interleaved(cases), "linear-only twin")
-        show(f"training step, {title}", rows[title], "linear-only twin")
+        rows[title] = table(interleaved(cases, rounds=5), base)
+        show(f"training step, {title}", rows[title], base)
     return rows
+
+
+def against_twin() -> dict:
+    """LA2Former over its own linear-attention-only twin."""
+    return steps("la2former-global", {name: build_model(name, **SIZE) for name in ("la2former-global", "la2former")})
+
+
+def against_transolver() -> dict:
+    """The operators over Transolver with its official structure for irregular meshes, feed-forward ratio 2."""
+    names = ("transolver", "lrsa", "la2former", "la2former-lrsa", "flare")
+    ratio = {"transolver": {"ratio": 2.0}}
+    return steps("transolver", {name: build_model(name, **SIZE, **ratio.get(name, {})) for name in names})
 
 
 @torch.no_grad()
@@ -73,7 +84,12 @@ def scaling() -> dict:
 
 def main() -> None:
     start = time.perf_counter()
-    figures = {"steps": steps(), "inference": scaling(), "peak MiB at 100,000 points": {}}
+    figures = {
+        "against its linear-attention-only twin": against_twin(),
+        "against transolver": against_transolver(),
+        "inference": scaling(),
+        "peak MiB at 100,000 points": {},
+    }
     for kind in ("inference", "training"):
         for max_mib in ("none", "256"):
             peak = in_fresh_process("memory", kind, "100000", max_mib)
