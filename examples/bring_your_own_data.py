@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from pyg_neuralops.data import MeshData, write_hdf5
 
-NAMES = {"x": ["x", "y", "distance to the obstacle"], "y": ["u_x", "u_y"]}
+NAMES = {"x": ["distance to the obstacle", "x", "y"], "y": ["u_x", "u_y"]}
 
 
 def to_mesh(pos: np.ndarray, x: np.ndarray, y: np.ndarray, **cells: np.ndarray) -> MeshData:
@@ -28,7 +28,7 @@ def to_mesh(pos: np.ndarray, x: np.ndarray, y: np.ndarray, **cells: np.ndarray) 
 
 
 def fluid_cells(chi: np.ndarray, u: np.ndarray) -> MeshData:
-    """The fluid cells of one raster as points in the unit square; inputs: position and distance to the obstacle.
+    """The fluid cells of one raster as points in the unit square; inputs: distance to the obstacle, position.
 
     Position is an input because walls, inflow and outflow are where they are, and not every model looks at ``pos``.
     """
@@ -36,7 +36,7 @@ def fluid_cells(chi: np.ndarray, u: np.ndarray) -> MeshData:
     row, column = np.nonzero(fluid)
     pos = (np.stack([column, row], 1) + 0.5) / len(chi)  # the flow runs along the columns
     distance = distance_transform_edt(fluid)[fluid] / len(chi)
-    return to_mesh(pos, np.column_stack([pos, distance]), u[fluid])
+    return to_mesh(pos, np.column_stack([distance, pos]), u[fluid])
 
 
 def main(source: str, target: str, num_samples: int = 600, seed: int = 0) -> int:
