@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from .tile_plan import MOST, plan_buckets
+from .tile_plan import plan_buckets
 from .tile_storage import flat_tiles
 
 
@@ -129,9 +129,8 @@ class EdgeTiles:
         row_start, key_start, bit_start = (x.cumsum(0) - x for x in (rows, keys, rows * width))
         back = torch.full((len(reach),), -1, device=device)
         buckets, total = [], 0
-        most = MOST if device.type == "cpu" else 32 * MOST
         sizes = torch.stack((rows, keys)).cpu().numpy()
-        for tiles, t, u in plan_buckets(sizes[0], sizes[1], most):
+        for tiles, t, u in plan_buckets(sizes[0], sizes[1], device.type == "cpu"):
             at = torch.from_numpy(tiles).to(device)
             row = torch.minimum(torch.arange(t, device=device), rows[at, None] - 1)  # [n, T]
             column = torch.minimum(torch.arange(u, device=device), keys[at, None] - 1)  # [n, U]

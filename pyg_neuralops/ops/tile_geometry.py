@@ -113,13 +113,16 @@ def is_narrow(dtype: torch.dtype) -> bool:
 
 
 def padded_width(d: int, channels: int, dim: int, has_strength: bool, dtype: torch.dtype) -> tuple[int, bool]:
-    """One head width for queries, keys and values, a multiple of 8, and whether the last column fits.
+    """One head width for queries, keys and values, and whether the last column fits (``dim`` 0: no geometry).
 
-    The fused kernels want one width, and take longer for 13 than for 16. A wider head would cost more than
-    the column of ones is worth, so in the wider formats it is there when there is room for it.
+    The fused kernels want one width, and on a CPU take longer for 13 than for 16. A wider head would cost
+    more than the column of ones is worth, so in the wider formats it is there when there is room for it.
     """
-    columns = dim + has_strength if dim else 0
-    if dim and is_narrow(dtype):
+    if dim == 0:
+        width = max(d, channels)
+        return width if width % 4 == 0 and not is_narrow(dtype) else -(-width // 8) * 8, False
+    columns = dim + has_strength
+    if is_narrow(dtype):
         return -(-max(d + 3 * columns + 2, channels) // 8) * 8, True
     width = -(-max(d + columns, channels) // 8) * 8
     return width, d + columns < width

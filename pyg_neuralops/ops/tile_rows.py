@@ -67,31 +67,29 @@ def attend_bucket(
     values take several times the memory of the features, but little time to copy: the backward pass takes
     them again instead of keeping them, and so it does with the mask.
     """
-    k_known, v_known = k.detach(), v.detach()
-    q_rows, q = TakeRows.apply(q, bucket.query, None, 0)
-    k_rows, k = TakeRows.apply(k, bucket.key, columns, at)
-    v_rows, v = TakeRows.apply(v, bucket.key, None, 0)
-    bias = bucket.unpack(q_rows.dtype)
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-        return attend(q_rows, k_rows, v_rows, bias, at**-0.5), (q, k, v)
-    again = _Again()
-    again.can_make(k_rows.transpose(1, 2), lambda: take_rows(k_known, bucket.key, columns, at).transpose(1, 2))
-    again.can_make(v_rows.transpose(1, 2), lambda: take_rows(v_known, bucket.key).transpose(1, 2))
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():  # a compiler decides on its own what to keep
+        rows = (take_rows(q, bucket.query), take_rows(k, bucket.key, columns, at), take_rows(v, bucket.key))
+        return attend(*rows, bucket.unpack(q.dtype), at**-0.5), (q, k, v)
+    q_rows, q_next = TakeRows.apply(q, bucket.query, None, 0)
+    k_rows, k_next = TakeRows.apply(k, bucket.key, columns, at)
+    v_rows, v_next = TakeRows.apply(v, bucket.key, None, 0)
+    bias, dtype = bucket.unpack(q.dtype), q.dtype
+    k, v = k.detach(), v.detach()
+    again = _Again(k, v)
+    again.can_make(k_rows.transpose(1, 2), lambda: take_rows(k, bucket.key, columns, at).transpose(1, 2))
+    again.can_make(v_rows.transpose(1, 2), lambda: take_rows(v, bucket.key).transpose(1, 2))
     if bucket.bias is None:
-        again.can_make(bias, lambda: bucket.unpack(bias_dtype))
-    bias_dtype = bias.dtype
-    versions = k_known._version, v_known._version
-    again.check = lambda: versions == (k_known._version, v_known._version)
+        again.can_make(bias, lambda: bucket.unpack(dtype))
     with torch.autograd.graph.saved_tensors_hooks(again.pack, again.unpack):
-        return attend(q_rows, k_rows, v_rows, bias, at**-0.5), (q, k, v)
+        return attend(q_rows, k_rows, v_rows, bias, at**-0.5), (q_next, k_next, v_next)
 
 
 class _Again:
-    """Hooks that store how a tensor is made in place of the tensor."""
+    """Hooks that store how a tensor is made, from sources that must not change, in place of the tensor."""
 
-    def __init__(self) -> None:
+    def __init__(self, *sources: Tensor) -> None:
         self.makers: dict[tuple[Any, ...], Callable[[], Tensor]] = {}
-        self.check: Callable[[], bool] = lambda: True
+        self.sources = [(x, x._version) for x in sources]
 
     @staticmethod
     def _key(x: Tensor) -> tuple[Any, ...]:
@@ -106,6 +104,6 @@ class _Again:
     def unpack(self, packed: Tensor | Callable[[], Tensor]) -> Tensor:
         if isinstance(packed, Tensor):
             return packed
-        if not self.check():
+        if any(x._version != version for x, version in self.sources):
             raise RuntimeError("k or v was modified in place before the backward pass of tiled_attention")
         return packed()

@@ -353,13 +353,33 @@ def test_change_in_place_before_the_backward_pass_is_seen():
         out.sum().backward()
 
 
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-def test_compiles_whole():
-    pos, edges = uniform(2, 200)
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_without_gradients(mode):
+    pos, edges = uniform(2)
     tiles = EdgeTiles.from_edge_index(edges, pos)
     t = inputs(pos, "soft and direction")
+    expected = tiled_attention(**t, tiles=tiles, pos=pos)
+    with mode():
+        t = {key: x * 1 for key, x in t.items()}
+        for max_mib in (None, 1.0):
+            torch.testing.assert_close(tiled_attention(**t, tiles=tiles, pos=pos, max_mib=max_mib), expected.detach())
+
+
+def test_compiles_and_exports_whole():
+    pos, edges = clusters()
+    tiles = EdgeTiles.from_edge_index(edges, pos)
+    assert len(tiles.buckets) > 1
+    t = inputs(pos, "soft and direction")
+    expected = value_and_gradients(tiled_attention, t, tiles, pos)
     compiled = torch.compile(tiled_attention, backend="aot_eager", fullgraph=True)
-    assert_same(value_and_gradients(compiled, t, tiles, pos), value_and_gradients(tiled_attention, t, tiles, pos))
+    assert_same(value_and_gradients(compiled, t, tiles, pos), expected)
+
+    class Layer(torch.nn.Module):
+        def forward(self, t, tiles, pos):
+            return tiled_attention(**t, tiles=tiles, pos=pos)
+
+    arguments = ({key: x.detach() for key, x in t.items()}, tiles, pos)
+    torch.testing.assert_close(torch.export.export(Layer(), arguments).module()(*arguments), expected["out"])
 
 
 @pytest.mark.parametrize(
