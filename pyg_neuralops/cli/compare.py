@@ -1,0 +1,74 @@
+"""``pyg-neuralops compare``."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from ..study.settings import Comparison, ModelChoice, Recipe
+from .options import DataOptions, TrainingOptions
+
+_PARTS = {"training": Recipe, "size": ModelChoice}
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare models on one dataset at a matched budget, with trivial baselines in the same table.
+
+    Started again with the same arguments, finished runs are kept and an interrupted one goes on.
+    """
+
+    data: DataOptions
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    size: ModelChoice = field(default_factory=ModelChoice)
+    models: tuple[str, ...] = ("la2former", "mesh-graph-net", "graph-sage", "gatv2")
+    """Registry names, or package.module:Class (the current folder is searched too)."""
+    seeds: int = 1
+    """Number of seeds."""
+    seed: int = 0
+    """The first seed."""
+    out: str = "runs/comparison"
+    """Folder of the results: table.md, results.json, error_vs_time.png, fields.png."""
+    overrides: tyro.conf.Suppress[dict[str, Any]] = field(default_factory=dict)
+    recipe: str | None = None
+    """A TOML file of settings; what else is given here replaces the file's."""
+
+    def run(self) -> None:
+        from ..study.comparison import compare
+
+        compare(
+            Comparison(
+                **vars(self.data.choice(self.data.dataset)),
+                **dataclasses.asdict(self.training),
+                **dataclasses.asdict(self.size),
+                models=self.models,
+                seeds=self.seeds,
+                seed=self.seed,
+                out=self.out,
+                overrides=self.overrides,
+            )
+        )
+        out = Path(self.out)
+        print("\n" + (out / "table.md").read_text())
+        print(f"results: {out / 'results.json'}, figures: {out / 'error_vs_time.png'}, {out / 'fields.png'}")
+
+    @classmethod
+    def from_recipe(cls, path: str) -> Compare:
+        found = Comparison.from_toml(path)
+        parts = {name: {item.name for item in dataclasses.fields(part)} for name, part in _PARTS.items()}  # type: ignore[arg-type]
+        groups = {name: {key: getattr(found, key) for key in keys} for name, keys in parts.items()}
+        return cls(
+            data=DataOptions.from_choice(found),
+            training=TrainingOptions(**groups["training"]),
+            size=ModelChoice(**groups["size"]),
+            models=found.models,
+            seeds=found.seeds,
+            seed=found.seed,
+            out=found.out,
+            overrides=dict(found.overrides),
+            recipe=path,
+        )

@@ -1,0 +1,88 @@
+"""Options that commands share, and name=value pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..study.settings import DataChoice, Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    num_samples: int | None = None
+    """Samples to generate, all splits together."""
+    points: int | None = None
+    """Points per sample, about (irregular sets)."""
+    resolution: int | None = None
+    """Nodes per side (gridded sets)."""
+    data_seed: int | None = None
+    """Seed of the generator."""
+    data_args: tuple[str, ...] = ()
+    """Further arguments of the dataset, as name=value."""
+    protocol: str = "standard"
+    """standard: select on val, read test once; paper: no val, keep the last epoch."""
+    split_seed: int = 0
+    """Fixes the random split of a file that brings none."""
+    root: str | None = None
+    """Folder of the data, or of a file's cache."""
+    workers: int | None = None
+    """Processes that generate; all cores by default."""
+
+    def choice(self, dataset: str) -> DataChoice:
+        named = {
+            "num_samples": self.num_samples,
+            "points": self.points,
+            "resolution": self.resolution,
+            "seed": self.data_seed,
+        }
+        arguments = {name: value for name, value in named.items() if value is not None}
+        return DataChoice(
+            dataset=dataset,
+            dataset_args={**arguments, **pairs(self.data_args)},
+            protocol=self.protocol,
+            split_seed=self.split_seed,
+            root=self.root,
+            workers=self.workers,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(SourceOptions):
+    dataset: str
+    """A dataset's name (`pyg-neuralops data` lists them) or the path of an .h5 file."""
+
+    @classmethod
+    def from_choice(cls, choice: DataChoice) -> DataOptions:
+        names = {"dataset", "protocol", "split_seed", "root", "workers"}
+        pairs = tuple(f"{name}={json.dumps(value)}" for name, value in choice.dataset_args.items())
+        return cls(**{name: getattr(choice, name) for name in names}, data_args=pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(Recipe):
+    epochs: int | None = None
+    """Budget in epochs; 20 unless --seconds is given."""
+    seconds: float | None = None
+    """Budget in seconds of pure training, the same for every model."""
+
+    def __post_init__(self) -> None:
+        if self.epochs is None and self.seconds is None:
+            object.__setattr__(self, "epochs", 20)
+        super().__post_init__()
+
+
+def pairs(words: Sequence[str]) -> dict[str, Any]:
+    """``["k=29", "local=false"] -> {"k": 29, "local": False}``; values are JSON, or else strings."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise ValueError(f"{word!r} is not of the form name=value")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found

@@ -1,0 +1,75 @@
+"""``pyg-neuralops train``."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..study.settings import ModelChoice, Recipe
+from .options import DataOptions, TrainingOptions, pairs
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one model; started again with the same arguments, an interrupted run goes on."""
+
+    data: DataOptions
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    size: ModelChoice = field(default_factory=ModelChoice)
+    model: str = "la2former"
+    """A registry name, or package.module:Class (the current folder is searched too)."""
+    model_args: tuple[str, ...] = ()
+    """Further arguments of the model, as name=value."""
+    from_: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """A checkpoint to train on from: its model and weights are taken, --model and the size are not."""
+    replace: tuple[str, ...] = ()
+    """With --from, parts to start anew where channels differ: encoder, decoder."""
+    seed: int = 0
+    """Of initial weights and batches."""
+    out: str = "runs/train"
+    """Folder of the run: best.safetensors, result.json, history.csv, last.ckpt."""
+
+    def run(self) -> None:
+        from ..checkpoint import load_info
+        from ..models import build_model
+        from ..study.data import load_splits
+        from ..study.run import check_run_folder, prepare, train_run
+        from ..study.table import percent
+
+        out = Path(self.out)
+        check_run_folder(out)
+        splits = load_splits(self.data.choice(self.data.dataset))
+        if self.replace and self.from_ is None:
+            raise ValueError(f"replace={list(self.replace)} needs --from")
+        if self.from_ is None:
+            name, kwargs = self.model, dataclasses.asdict(self.size)
+        else:
+            found = load_info(self.from_)
+            name = found["model"]
+            kwargs = {key: value for key, value in found["config"].items() if key not in splits.shape}
+        kwargs = {key: value for key, value in kwargs.items() if value is not None} | pairs(self.model_args)
+        prepared = prepare(build_model(name, **splits.shape, **kwargs), splits)
+        recipe = Recipe(**dataclasses.asdict(self.training))
+        result = train_run(
+            splits,
+            prepared,
+            name,
+            kwargs,
+            recipe,
+            self.seed,
+            out,
+            initial=self.from_,
+            replace=self.replace,
+            title=f"{name}: ",
+        )
+        val = "" if result["best_val"] is None else f", validation error {percent(result['best_val'])}"
+        print(
+            f"{name}: test error {percent(result['test']['mean'])} (median "
+            f"{percent(result['test']['median'])}){val}, best epoch {result['best_epoch']} of {result['epochs']}, "
+            f"{result['parameters']:,} parameters, {result['train_seconds']:.0f} s of training"
+        )
+        print(f"model: {out / 'best.safetensors'}, result: {out / 'result.json'}")
