@@ -108,6 +108,7 @@ def numba_forward(q: Tensor, k: Tensor, v: Tensor, neighbour: Tensor) -> Any:
                         total += score[m] * v[neighbour[i, m], h, c]
                     out[i, h, c] = total / norm
 
+    numba.set_num_threads(torch.get_num_threads())
     arrays = [x.detach().numpy() for x in (q, k, v)]
     out, index = np.empty_like(arrays[0]), neighbour.numpy()
     return lambda: attend(*arrays, index, out)

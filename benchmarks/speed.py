@@ -2,6 +2,7 @@
 
 Run: python benchmarks/speed.py [--rounds 7] [--threads 1 2] [--only part ...] [--slow]
 writes benchmarks/results/speed.json. ``--slow`` adds what has to be compiled and the million points.
+On a busy or virtual machine set OMP_PROC_BIND=true, or the threads may share a core.
 """
 
 from __future__ import annotations

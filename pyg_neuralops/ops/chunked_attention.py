@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .edge_tiles import EdgeTiles, TileBucket
+from .edge_tiles import EdgeTiles
+from .tile_bucket import TileBucket
 from .tile_geometry import Geometry
 from .tile_rows import add_rows, attend, take_rows
 

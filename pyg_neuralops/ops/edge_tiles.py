@@ -8,41 +8,12 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from .tile_bucket import TileBucket
 from .tile_plan import plan_buckets
 from .tile_storage import flat_tiles
 
-
-@dataclass(frozen=True)
-class TileBucket:
-    """n tiles of one padded shape: T queries attend to the union of their neighbours, U keys.
-
-    Padding repeats a tile's last query, last key and last row of the mask, so that no row of the mask is
-    empty; repeated keys are masked out.
-
-    Shapes:
-        ``query [n, T]`` and ``key [n, U]`` nodes; ``bits [n, T, U / 8]`` membership, one bit a pair;
-        ``bias [n, 1, T, U]`` the same as 0 and -inf, or None: it is then unpacked at each use.
-    """
-
-    query: Tensor
-    key: Tensor
-    bits: Tensor
-    bias: Tensor | None = None
-
-    def unpack(self, dtype: torch.dtype) -> Tensor:
-        """``[n, 1, T, U]`` the additive mask, 0 for an edge and -inf elsewhere."""
-        if self.bias is not None and self.bias.dtype == dtype:
-            return self.bias
-        n, rows, width = self.bits.shape
-        # One table row per byte value: a gather of eight entries is cheaper than eight shifts.
-        byte = torch.arange(256, device=self.bits.device)[:, None]
-        is_edge = (byte >> torch.arange(8, device=byte.device)) & 1
-        table = torch.zeros(256, 8, dtype=dtype, device=byte.device).masked_fill_(is_edge == 0, -torch.inf)
-        return table.index_select(0, self.bits.flatten().int()).view(n, 1, rows, width * 8)
-
-    def narrow(self, start: int, length: int) -> TileBucket:
-        """Tiles start to start + length of this bucket, without a copy."""
-        return pytree.tree_map(lambda x: x.narrow(0, start, length), self)
+FLAT = ("tile_query_index", "tile_key_index", "tile_num_queries", "tile_num_keys", "tile_bits")
+"""The flat tensors that describe tiles, in the order of :meth:`TileBucket.to_ragged`."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +82,9 @@ class EdgeTiles:
             raise ValueError(f"edge_index has shape {list(edge_index.shape)}, but [2, E] is needed")
         if pos.dim() != 2:
             raise ValueError(f"pos has shape {list(pos.shape)}, but [N, D] is needed")
+        if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < len(pos):
+            span = f"{int(edge_index.min())} to {int(edge_index.max())}"
+            raise ValueError(f"edge_index names nodes {span}, but pos has {len(pos)}")
         if tile_size < 1 or max_extent <= 0:
             raise ValueError(f"tile_size={tile_size} and max_extent={max_extent} must be positive")
         flat = flat_tiles(edge_index, pos, tile_size, max_extent, batch, period)
@@ -122,57 +96,31 @@ class EdgeTiles:
 
         Sizes of tiles are read on the host, once; everything else stays on the device.
         """
-        query, key, bits = (flat["tile_" + name] for name in ("query_index", "key_index", "bits"))
+        query, key, rows, keys, bits = (flat[name] for name in FLAT)
+        rows, keys = rows.long(), keys.long()
+        starts = (x.cumsum(0) - x for x in (rows, keys, rows * ((keys + 7) // 8)))
+        sizes = torch.stack((rows, keys, *starts), 1)  # [tiles, 5]
         reach, device = flat["tile_reach"], query.device
-        rows, keys = (flat["tile_" + name].long() for name in ("num_queries", "num_keys"))
-        width = (keys + 7) // 8
-        row_start, key_start, bit_start = (x.cumsum(0) - x for x in (rows, keys, rows * width))
         back = torch.full((len(reach),), -1, device=device)
         buckets, total = [], 0
-        sizes = torch.stack((rows, keys)).cpu().numpy()
-        for tiles, t, u in plan_buckets(sizes[0], sizes[1], device.type == "cpu"):
-            at = torch.from_numpy(tiles).to(device)
-            row = torch.minimum(torch.arange(t, device=device), rows[at, None] - 1)  # [n, T]
-            column = torch.minimum(torch.arange(u, device=device), keys[at, None] - 1)  # [n, U]
-            byte = torch.arange(u // 8, device=device)
-            held = width[at, None, None]
-            where = (bit_start[at, None] + row * width[at, None])[..., None] + torch.minimum(byte, held - 1)
-            nodes = query[row_start[at, None] + row].long()
-            buckets.append(
-                TileBucket(
-                    query=nodes,
-                    key=key[key_start[at, None] + column].long(),
-                    bits=bits[where] * (byte < held),  # [n, T, U / 8]
-                )
-            )
-            # Padding copies a query with its mask, so any of its rows may be the one that is read back.
-            back[nodes.flatten()] = torch.arange(total, total + nodes.numel(), device=device)
-            total += nodes.numel()
+        on_host = sizes[:, :2].cpu().numpy()
+        for members, t, u in plan_buckets(on_host[:, 0], on_host[:, 1], device.type == "cpu"):
+            tiles = torch.from_numpy(members).to(device)
+            bucket = TileBucket.from_ragged(sizes[tiles], t, u, query, key, bits)
+            buckets.append(bucket)
+            # A padded row is a copy of the last one, so any of them may be the one that is read back.
+            nodes = bucket.query.flatten()
+            back[nodes] = torch.arange(total, total + len(nodes), device=device)
+            total += len(nodes)
         isolated = torch.nonzero(back < 0).flatten()
         return cls(tuple(buckets), back.masked_fill(back < 0, total), isolated, reach)
 
     def to_dict(self) -> dict[str, Tensor]:
         """The flat tensors of the table above; tiles come in the order of the buckets."""
-        flat: dict[str, list[Tensor]] = {}
-        for bucket in self.buckets:
-            rows, keys = (1 + (x.diff() != 0).sum(1) for x in (bucket.query, bucket.key))
-            is_row, is_key, is_byte = (
-                torch.arange(size, device=rows.device) < count[:, None]
-                for size, count in zip(
-                    (*bucket.bits.shape[1:2], bucket.key.shape[1], bucket.bits.shape[2]),
-                    (rows, keys, (keys + 7) // 8),
-                    strict=True,
-                )
-            )
-            for name, x in {
-                "tile_query_index": bucket.query[is_row].int(),
-                "tile_key_index": bucket.key[is_key].int(),
-                "tile_num_queries": rows.int(),
-                "tile_num_keys": keys.int(),
-                "tile_bits": bucket.bits[is_row[..., None] & is_byte[:, None]],
-            }.items():
-                flat.setdefault(name, []).append(x)
-        return {name: torch.cat(x) for name, x in flat.items()} | {"tile_reach": self.reach}
+        empty = self.back.new_zeros(0, dtype=torch.int32)
+        parts = [(empty, empty, empty, empty, empty.byte()), *(bucket.to_ragged() for bucket in self.buckets)]
+        flat = {name: torch.cat(part) for name, part in zip(FLAT, zip(*parts, strict=True), strict=True)}
+        return flat | {"tile_reach": self.reach}
 
     def with_bias(self, dtype: torch.dtype = torch.float32) -> EdgeTiles:
         """Unpack the masks once, to be shared by all layers of a forward pass: 4 U bytes a node."""
@@ -187,5 +135,4 @@ class EdgeTiles:
         return self.back.shape[0]
 
 
-pytree.register_dataclass(TileBucket)
 pytree.register_dataclass(EdgeTiles)

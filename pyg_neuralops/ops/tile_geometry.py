@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .edge_tiles import TileBucket
 from .edges import nearest_image
+from .tile_bucket import TileBucket
 
 FAR = 4096.0
 """A node whose reach is this much below the size of its tile has neighbours only where it is itself: it sees

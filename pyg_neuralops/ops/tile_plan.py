@@ -9,22 +9,23 @@ from numpy.typing import NDArray
 
 CALL = 1 << 14  # query-key pairs that take as long as the fixed cost of one more bucket, on a CPU
 MOST = 1 << 18  # query-key pairs in one bucket on a CPU: its rows stay in cache and its memory is reused
+ROWS = 4  # rows of a bucket are a multiple of this
 WIDER = 64  # both grow by this where pairs are computed that much faster and cache is no concern
-CLASSES = 64  # distinct widths told apart
 
 
 def plan_buckets(rows: NDArray, keys: NDArray, is_cpu: bool = True) -> list[tuple[NDArray, int, int]]:
-    """Buckets as (tiles, T, U), T and U multiples of 8, for tiles with ``rows [t]`` and ``keys [t]``."""
+    """Buckets as (tiles, T, U), U a multiple of 8, for tiles with ``rows [t]`` and ``keys [t]``."""
     call, most = (CALL, MOST) if is_cpu else (CALL * WIDER, MOST * WIDER)
     if not len(rows):
         return []
-    height = -(-rows // 8) * 8
+    height = -(-rows // ROWS) * ROWS
     classes = np.unique(height)
     for small, large in pairwise(classes):  # too few to be worth a call: join
         members = height == small
         if (small * keys[members]).sum() < call:
             height[members] = large
-    step = max(8, -(-(int(keys.max()) - int(keys.min())) // (8 * CLASSES)) * 8)
+    # Multiples of 8 up to 1024, coarser above: a hub must neither widen the others nor cost many classes.
+    step = 2 ** np.maximum(3, np.frexp(keys)[1].astype(np.int64) - 7)
     width = -(-keys // step) * step
     plan = []
     for t in np.unique(height):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .edge_tiles import TileBucket
+from .tile_bucket import TileBucket
 
 
 def take_rows(x: Tensor, index: Tensor, columns: Tensor | None = None, at: int = 0) -> Tensor:

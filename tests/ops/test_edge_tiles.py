@@ -109,7 +109,7 @@ def test_tiles_hold_the_edges_once(name, tile_size):
     assert torch.equal(tiles.isolated, torch.nonzero(alone).flatten())
 
 
-@pytest.mark.parametrize("name", ["2D", "clusters", "triangulation", "isolated and repeated", "one point"])
+@pytest.mark.parametrize("name", ["2D", "clusters", "triangulation", "isolated and repeated", "one point", "no edges"])
 def test_flat_form_round_trip(name):
     pos, edges = GRAPHS[name]()
     tiles = EdgeTiles.from_edge_index(edges, pos)
@@ -133,12 +133,14 @@ def test_tiles_are_small_in_units_of_their_reach(name):
     assert ((high - low).amax(1) <= 4 * reach[:, 0] * (1 + 1e-12)).all()
 
 
-@pytest.mark.parametrize("name", ["clusters", "boundary layer", "hub"])
-def test_keys_do_not_blow_up(name):
+@pytest.mark.parametrize("name", ["2D", "3D", "clusters", "boundary layer", "hub", "random graph"])
+def test_neither_keys_nor_padding_blow_up(name):
     pos, edges = GRAPHS[name]()
     flat = EdgeTiles.flat(edges, pos)
     pairs = (flat["tile_num_queries"] * flat["tile_num_keys"]).sum()
-    assert pairs <= 8 * distinct(edges, len(pos)).shape[1]
+    assert pairs <= 12 * distinct(edges, len(pos)).shape[1]
+    padded = sum(bucket.query.numel() * bucket.key.shape[1] for bucket in EdgeTiles.from_dict(flat).buckets)
+    assert padded <= 2 * pairs + 2**15  # few tiles are worth no call of their own
 
 
 def test_tiles_of_mesh_edges_are_compact_in_the_graph():
@@ -190,6 +192,7 @@ def test_tiles_are_a_pytree_of_tensors():
     [
         ({"edge_index": torch.zeros(3, 4, dtype=torch.long)}, r"\[3, 4\]"),
         ({"pos": torch.zeros(4)}, r"\[4\]"),
+        ({"edge_index": torch.full((2, 1), 4)}, "nodes 4 to 4, but pos has 4"),
         ({"tile_size": 0}, "tile_size=0"),
         ({"max_extent": -1.0}, "max_extent=-1.0"),
     ],
