@@ -126,7 +126,7 @@ def extents() -> dict[str, dict[str, Callable[[], Any]]]:
         case.at_out = torch.randn(n, HEADS, CHANNELS // HEADS)
         sets[name] = {
             BASE: case.step(tiled_attention, case.tiles()),
-            "max_extent 3 instead of 4": case.step(tiled_attention, case.tiles(max_extent=3)),
+            "max_extent 4 instead of 3": case.step(tiled_attention, case.tiles(max_extent=4)),
             "max_extent 8": case.step(tiled_attention, case.tiles(max_extent=8)),
             "max_extent unbounded": case.step(tiled_attention, case.tiles(max_extent=1e9)),
             "propagate": case.step(rivals.Propagate(), case.edges),

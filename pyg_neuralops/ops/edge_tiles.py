@@ -53,7 +53,7 @@ class EdgeTiles:
         edge_index: Tensor,
         pos: Tensor,
         tile_size: int = 32,
-        max_extent: float = 4.0,
+        max_extent: float = 3.0,
         batch: Tensor | None = None,
         period: Tensor | None = None,
     ) -> EdgeTiles:
@@ -61,7 +61,7 @@ class EdgeTiles:
 
         Args:
             tile_size: most queries in a tile.
-            max_extent: longest side of a tile, in units of the smallest reach of its nodes; keeps the
+            max_extent: longest side of a tile, in units of the smallest reach of its nodes; 3 keeps the
                 rounding of the geometric terms of :func:`~pyg_neuralops.ops.tiled_attention` small.
             batch: ``[N]`` sample of each node, when ``edge_index`` joins several samples.
             period: ``[D]`` side lengths of a periodic box, 0 on axes without period.
@@ -73,7 +73,7 @@ class EdgeTiles:
         edge_index: Tensor,
         pos: Tensor,
         tile_size: int = 32,
-        max_extent: float = 4.0,
+        max_extent: float = 3.0,
         batch: Tensor | None = None,
         period: Tensor | None = None,
     ) -> dict[str, Tensor]:
