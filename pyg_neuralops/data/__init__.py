@@ -5,15 +5,18 @@ from .dataset import MeshDataset, fingerprint
 from .files import locked, replacing
 from .hdf5 import hdf5_info, open_hdf5, read_hdf5, read_sample, write_hdf5
 from .hdf5_meshes import HDF5Meshes
+from .hdf5_samples import HDF5Samples
 from .loader import MeshBatchSampler, mesh_loader
 from .mesh import Mesh
 from .mesh_data import CELLS, MeshData
+from .quadrature import nodal_weights, with_weights
 from .splits import PROTOCOLS, split_indices
 
 __all__ = [
     "CELLS",
     "PROTOCOLS",
     "HDF5Meshes",
+    "HDF5Samples",
     "Mesh",
     "MeshBatchSampler",
     "MeshData",
@@ -24,10 +27,12 @@ __all__ = [
     "hdf5_info",
     "locked",
     "mesh_loader",
+    "nodal_weights",
     "open_hdf5",
     "read_hdf5",
     "read_sample",
     "replacing",
     "split_indices",
+    "with_weights",
     "write_hdf5",
 ]

@@ -58,17 +58,18 @@ def check_sample(data: MeshData, like: MeshData | None = None) -> None:
             _check_float(name, data[name], nodes, data.pos.dtype)
     if data.get("theta") is not None:
         _check_float("theta", data.theta, 1, data.pos.dtype)
-    for name, rows in (("weight", nodes), ("time", 1)):
+    fixed = {"weight": [nodes], "time": [1], "wind": [nodes, dim], "conductivity": [nodes, dim, dim]}
+    for name, shape in fixed.items():
         value = data.get(name)
         if value is not None:
-            if not isinstance(value, Tensor) or tuple(value.shape) != (rows,):
-                raise ValueError(f"{name} has shape {list(getattr(value, 'shape', []))}; expected [{rows}]")
-            _check_float(name, value[:, None], rows, data.pos.dtype)
+            if not isinstance(value, Tensor) or list(value.shape) != shape:
+                raise ValueError(f"{name} has shape {list(getattr(value, 'shape', []))}; expected {shape}")
+            _check_float(name, value.reshape(shape[0], -1), shape[0], data.pos.dtype)
     for name, value in data.cells.items():
         _check_cells(name, value, nodes)
-    shape = data.get("grid_shape")
-    if shape is not None and torch.Size(shape).numel() != nodes:
-        raise ValueError(f"grid_shape {tuple(shape)} has {torch.Size(shape).numel()} nodes; pos has {nodes}")
+    grid = data.get("grid_shape")
+    if grid is not None and torch.Size(grid).numel() != nodes:
+        raise ValueError(f"grid_shape {tuple(grid)} has {torch.Size(grid).numel()} nodes; pos has {nodes}")
     if like is not None:
         _check_alike(data, like)
 
@@ -76,7 +77,7 @@ def check_sample(data: MeshData, like: MeshData | None = None) -> None:
 def _check_alike(data: MeshData, like: MeshData) -> None:
     if data.pos.dtype != like.pos.dtype:
         raise ValueError(f"pos has dtype {data.pos.dtype}; the first sample has {like.pos.dtype}")
-    for name in ("pos", "x", "y", "theta", "weight", "time", "grid_shape", *CELLS):
+    for name in ("pos", "x", "y", "theta", "weight", "wind", "conductivity", "time", "grid_shape", *CELLS):
         here, there = data.get(name), like.get(name)
         if (here is None) != (there is None):
             raise ValueError(f"{name} is {'missing' if here is None else 'present'}; in the first sample it is not")

@@ -9,6 +9,7 @@ of sample ``b`` are ``node_ptr[b] : node_ptr[b + 1]`` (and ``face_ptr`` ... for 
 | ``pos`` | ``[sum N, D]`` float | positions |
 | ``x``, ``y`` | ``[sum N, F]``, ``[sum N, O]`` float | input and target fields, optional |
 | ``weight`` | ``[sum N]`` float | nodal quadrature weights, optional |
+| ``wind``, ``conductivity`` | ``[sum N, D]``, ``[sum N, D, D]`` float | what patch metrics read, optional |
 | ``face``, ``quad``, ``tet`` | ``[sum T, 3 or 4]`` int | cells, optional; node numbers start at 0 in every sample |
 | ``face_ptr``, ``quad_ptr``, ``tet_ptr`` | ``[B + 1]`` int64 | offsets of the samples' cells |
 | ``theta`` | ``[B, P]`` float | global parameters, optional |
@@ -36,7 +37,7 @@ from .files import replacing
 from .mesh_data import CELLS, MeshData
 
 FORMAT, VERSION = "pyg_neuralops.meshes", 1
-NODE_FIELDS = ("pos", "x", "y", "weight")
+NODE_FIELDS = ("pos", "x", "y", "weight", "wind", "conductivity")
 SAMPLE_FIELDS = ("theta", "time", "grid_shape", "split")
 SPLITS = ("train", "val", "test")
 

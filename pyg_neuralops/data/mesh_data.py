@@ -23,6 +23,7 @@ class MeshData(Data):
     | ``theta`` | ``[1, P]`` | global parameters of the sample |
     | ``time`` | ``[1]`` | time of the sample |
     | ``weight`` | ``[N]`` | nodal quadrature weight |
+    | ``wind``, ``conductivity`` | ``[N, D]``, ``[N, D, D]`` | fields that patch metrics read |
     | ``grid_shape`` | tuple | nodes per axis of a structured grid; collates to a list of tuples |
     | ``edge_index``, ``edge_attr`` | ``[2, E]``, ``[E, A]`` | mesh edges (``transforms.MeshEdges``) |
     | ``patch_index``, ``patch_reach`` | ``[2, E]``, ``[N]`` | KNN patches (``transforms.KNNPatches``) |

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from ..data import MeshData
-from .generated import GeneratedDataset
 from .grid import unit_grid
+from .pde_dataset import PDEDataset
 
 
-class Darcy(GeneratedDataset):
+class Darcy(PDEDataset):
     r"""Darcy flow on the unit square: :math:`-\nabla\cdot(a \nabla u) = 1`, u = 0 on the boundary.
 
     The sign of a Gaussian random field chooses a = 12 or a = 3. From a (``x [N, 1]``) to u (``y [N, 1]``) at
@@ -27,15 +27,15 @@ class Darcy(GeneratedDataset):
         split: "train", "val" or "test".
         resolution: nodes kept per side, boundary included.
         refine: steps of the solve per step kept; the solve has ``(resolution - 1) * refine + 1`` nodes a side.
-        options: ``num_samples=1200``, ``seed=0``, ``source="auto"``, ``protocol="standard"``, ``transform``,
-            ``pre_transform``, ``force_reload``, ``workers``: see :class:`.generated.GeneratedDataset`.
+        options: ``num_samples=None`` (1200), ``seed=0``, ``source="auto"``, ``protocol="standard"``, ``transform``,
+            ``pre_transform``, ``force_reload``, ``workers``, ``on_disk``: see :class:`.pde_dataset.PDEDataset`.
 
     Raises:
-        ValueError, RuntimeError, OSError: see :class:`.generated.GeneratedDataset`.
+        ValueError, RuntimeError, OSError: see :class:`.pde_dataset.PDEDataset`.
     """
 
     name = "darcy"
-    version = 1
+    version = 2
     solver = "pyg_neuralops.solvers.darcy:sample_darcy"
     names: ClassVar = {"pos": ("x", "y"), "x": ("coefficient",), "y": ("solution",)}
     units: ClassVar = {"pos": ("1", "1"), "x": ("1",), "y": ("1",)}

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from ..data import MeshData
-from .generated import GeneratedDataset
+from .pde_dataset import PDEDataset
 
 
-class DarcyIrregular(GeneratedDataset):
+class DarcyIrregular(PDEDataset):
     r"""Darcy flow on a unit square with a notch, a hole, or both: :math:`-\nabla\cdot(a \nabla u) = 1`, u = 0.
 
     Domain, mesh and medium differ in every sample. From a (12 or 3) and the mark of the boundary (1 on it, 0
@@ -25,15 +25,15 @@ class DarcyIrregular(GeneratedDataset):
         split: "train", "val" or "test".
         points: N, about; it varies from sample to sample.
         refine: uniform refinements of the mesh on which the equation is solved.
-        options: ``num_samples=1200``, ``seed=0``, ``source="auto"``, ``protocol="standard"``, ``transform``,
-            ``pre_transform``, ``force_reload``, ``workers``: see :class:`.generated.GeneratedDataset`.
+        options: ``num_samples=None`` (1200), ``seed=0``, ``source="auto"``, ``protocol="standard"``, ``transform``,
+            ``pre_transform``, ``force_reload``, ``workers``, ``on_disk``: see :class:`.pde_dataset.PDEDataset`.
 
     Raises:
-        ValueError, RuntimeError, OSError: see :class:`.generated.GeneratedDataset`.
+        ValueError, RuntimeError, OSError: see :class:`.pde_dataset.PDEDataset`.
     """
 
     name = "darcy-irregular"
-    version = 2
+    version = 3
     solver = "pyg_neuralops.solvers.darcy_irregular:sample_darcy_irregular"
     packages = ("numpy", "scipy", "scikit-fem")
     names: ClassVar = {"pos": ("x", "y"), "x": ("coefficient", "boundary"), "y": ("solution",)}

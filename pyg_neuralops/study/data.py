@@ -16,7 +16,7 @@ from ..datasets import DATASETS
 from ..transforms import GlobalsToNodes
 from .settings import DataChoice
 
-RESERVED = {"transform", "pre_transform", "force_reload", "protocol", "workers"}
+RESERVED = {"transform", "pre_transform", "force_reload", "protocol", "workers", "on_disk"}
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@ import signal
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from torch_geometric.transforms import BaseTransform
 
-from pyg_neuralops.data import mesh_loader
-from pyg_neuralops.datasets import DATASETS, Darcy, DarcyIrregular
+from pyg_neuralops.data import MeshData, mesh_loader
+from pyg_neuralops.datasets import DATASETS, Darcy, DarcyIrregular, PDEDataset
 from pyg_neuralops.solvers import sample_darcy, sample_darcy_irregular
 
 TINY = {
@@ -120,7 +121,8 @@ def test_provenance_is_in_the_raw_file(root):
     info = make("darcy-irregular", root).info
     assert info["source"] == "generated"
     assert info["generator"].endswith("sample_darcy_irregular")
-    assert (info["seed"], info["points"], info["refine"], info["generator_version"]) == (0, 120, 0, 2)
+    found = [info[key] for key in ("seed", "points", "refine", "generator_version")]
+    assert found == [0, 120, 0, DarcyIrregular.version]
     assert any(version.startswith("scikit-fem ") for version in info["versions"])
     assert 0 <= info["residual_max"] < 1e-8
     assert info["redraws_sum"] >= 0
@@ -153,7 +155,7 @@ def test_a_set_is_made_once(root):
         ({"split": "valid"}, r"split='valid'; choose from \['train', 'val', 'test'\]"),
         ({"split": "val", "protocol": "paper"}, "protocol='paper' has no val"),
         ({"protocol": "papers"}, "protocol='papers'; choose from"),
-        ({"source": "official"}, r"source='official'; choose from \['auto', 'generated'\]"),
+        ({"source": "offical"}, r"source='offical'; choose from \['auto', "),
         ({"num_samples": 11}, "num_samples=11; it must be at least 12"),
         ({"seed": -1}, "seed=-1; it must be at least 0"),
         ({"workers": -2}, "workers=-2; it must be at least 0"),
@@ -165,6 +167,71 @@ def test_wrong_arguments_are_refused(name, arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         make(name, tmp_path, **arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_on_disk_reads_the_same_samples(name, root):
+    for split in ("train", "val", "test"):
+        assert_same(make(name, root, split), make(name, root, split, on_disk=True))
+
+
+def test_on_disk_works_in_a_loaders_workers_and_refuses_a_pre_transform(root):
+    data = make("darcy", root, on_disk=True, transform=Scale(2.0))
+    loader = torch.utils.data.DataLoader(data, batch_size=None, num_workers=1)
+    for one, two in zip(loader, make("darcy", root), strict=True):
+        torch.testing.assert_close(one.y, 2 * two.y)
+    with pytest.raises(ValueError, match="on_disk=True stores nothing processed"):
+        make("darcy", root, on_disk=True, pre_transform=Scale(2.0))
+
+
+class Toy(PDEDataset):
+    """Two files of numbers, of which sample i has value i."""
+
+    name, version, solver = "toy", 1, "nobody:calls"
+    names: ClassVar = {"y": ("value",)}
+    units: ClassVar = {"y": ("1",)}
+    official_files = ("values.npy",)
+    official_counts = (20, 4)
+
+    def __init__(self, root, split="train", **options):
+        super().__init__({}, root, split, **options)
+
+    def count_official(self, files):
+        return len(np.load(files["values.npy"], mmap_mode="r"))
+
+    def read_official(self, files, rows):
+        values = torch.from_numpy(np.load(files["values.npy"]))
+        for row in rows:
+            yield MeshData(pos=torch.rand(3, 2), y=values[row].expand(3, 1).clone())
+
+
+@pytest.mark.parametrize(("test_rows", "first"), [("last", 26), ("next", 20), ("first", 0)])
+def test_official_rows_are_those_of_the_published_protocol(test_rows, first, tmp_path, monkeypatch):
+    monkeypatch.setattr(Toy, "official_test", test_rows)
+    folder = tmp_path / "raw" / "some" / "folder"
+    folder.mkdir(parents=True)
+    np.save(folder / "values.npy", np.arange(30, dtype=np.float32))
+    found = {split: [int(d.y[0]) for d in Toy(tmp_path, split)] for split in ("train", "val", "test")}
+    assert found == {"train": [*range(18)], "val": [18, 19], "test": [*range(first, first + 4)]}
+    paper = Toy(tmp_path, protocol="paper")
+    assert [int(d.y[0]) for d in paper] == [*range(20)]
+    assert (paper.source, paper[0].source) == ("official", "official")
+    assert paper.info["rows"] == [0, 20]
+    assert "values.npy sha256" in paper.info["files"][0]
+    assert [int(d.y[0]) for d in Toy(tmp_path, num_samples=12)] == [*range(9)]
+
+
+def test_official_files_that_are_too_short_absent_or_changed_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"no official files below .*raw; all of \['values.npy'\]"):
+        Toy(tmp_path, source="official")
+    (tmp_path / "raw").mkdir()
+    np.save(tmp_path / "raw" / "values.npy", np.arange(23, dtype=np.float32))
+    with pytest.raises(ValueError, match="hold 23 samples; 24 are needed"):
+        Toy(tmp_path)
+    monkeypatch.setattr(Toy, "official_sha256", {"values.npy": "0" * 64})
+    with pytest.raises(ValueError, match=r"has sha256 .*; the official file has 000"):
+        Toy(tmp_path)
+    assert not [*tmp_path.rglob("*.h5"), *tmp_path.rglob("*.tmp")]
 
 
 def test_own_parameters_out_of_range_are_refused(tmp_path):

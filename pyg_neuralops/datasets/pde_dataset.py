@@ -1,4 +1,4 @@
-"""``GeneratedDataset``: a set that makes itself offline with a solver, in parallel, and resumes."""
+"""``PDEDataset``: a set from its official files, or made offline with a solver, in parallel, and resumed."""
 
 from __future__ import annotations
 
@@ -14,43 +14,59 @@ from typing import Any, ClassVar
 import numpy as np
 from tqdm import tqdm
 
-from ..data import PROTOCOLS, MeshData, MeshDataset, fingerprint, hdf5_info, read_hdf5, write_hdf5
+from ..data import (
+    PROTOCOLS,
+    HDF5Samples,
+    MeshData,
+    MeshDataset,
+    fingerprint,
+    hdf5_info,
+    read_hdf5,
+    with_weights,
+    write_hdf5,
+)
 from ..solvers.parallel import make_parts
 from ..solvers.parts import load_part
+from .official import OfficialFiles
 
 SPLITS = ("train", "val", "test")
-SOURCES = ("auto", "generated")
+SOURCES = ("auto", "official", "generated")
 STREAMS = {"train": 0, "test": 1}
 
 
-class GeneratedDataset(MeshDataset):
-    """Base of the sets that generate themselves.
+class PDEDataset(OfficialFiles, MeshDataset):
+    """Base of the library's sets: official files where they lie in ``root/raw``, else generated samples.
 
-    There are two streams of samples, "train" and "test"; sample i of a stream has the entropy
+    There are two streams of samples, "train" and "test". Generated, sample i of a stream has the entropy
     ``[seed, 0 or 1, i]`` (``numpy.random.SeedSequence``), so that its content depends on nothing else, neither
-    on the order nor on the number of processes. ``num_samples // 6`` samples make the test stream, the rest
-    the train stream. Protocol "standard" takes the last ``num_samples // 12`` of the train stream for val;
-    "paper" has no val, and trains on the whole stream.
+    on the order nor on the number of processes. Official, the streams are the rows of the published protocol.
+    Protocol "standard" takes the last twelfth of all samples from the end of the train stream for val;
+    "paper" has no val, and trains on the whole stream. Each stream becomes one HDF5 file in ``root/raw``, whose
+    name says where it comes from.
 
-    A subclass states the class attributes and :meth:`to_mesh`. A change of either that changes the data needs
-    a new ``version``.
+    A subclass states the class attributes and :meth:`to_mesh`, and what :class:`.official.OfficialFiles` asks for
+    where there are official files. A change that changes the data needs a new ``version``.
 
     Args:
         parameters: keyword arguments of the solver; all are part of the raw file's name.
         root: folder of the set; ``datasets/<name>`` below the current folder when None.
         split: "train", "val" or "test".
-        num_samples: of both streams together.
-        seed: base of all seeds, at least 0.
-        source: "auto" or "generated".
+        num_samples: of both streams together; ``num_default``, or the published number of official ones, when None.
+        seed: base of all seeds, at least 0; official files have none.
+        source: "auto" takes official files where there are any; "official" insists; "generated" ignores them.
         protocol: "standard" or "paper".
         transform, pre_transform, force_reload: as in PyG; force_reload processes again, and keeps the raw file.
         workers: generating processes; the number of cores when None, 0 for this process.
+        on_disk: read each sample from the HDF5 file when it is asked for, instead of all into memory.
 
     Attributes:
+        source: "official" or "generated".
         info: provenance: the raw file's attributes, with names and units of the channels.
 
     Raises:
-        ValueError: for an argument out of range; says what is allowed.
+        ValueError: for an argument out of range (says what is allowed), or official files that are not what
+            they should be (says what was expected and what was found).
+        FileNotFoundError: for source="official" without the files; says which and where.
         RuntimeError: naming the seed of the sample whose solver failed. Samples done until then are kept.
         OSError: if the root cannot be written.
     """
@@ -62,6 +78,7 @@ class GeneratedDataset(MeshDataset):
     names: ClassVar[Mapping[str, Sequence[str]]]
     units: ClassVar[Mapping[str, Sequence[str]]]
     part_size: ClassVar[int] = 8
+    num_default: ClassVar[tuple[int, int]] = (1000, 200)  # samples of the train and the test stream
 
     def __init__(
         self,
@@ -69,7 +86,7 @@ class GeneratedDataset(MeshDataset):
         root: str | os.PathLike[str] | None = None,
         split: str = "train",
         *,
-        num_samples: int = 1200,
+        num_samples: int | None = None,
         seed: int = 0,
         source: str = "auto",
         protocol: str = "standard",
@@ -77,10 +94,11 @@ class GeneratedDataset(MeshDataset):
         pre_transform: Callable | None = None,
         force_reload: bool = False,
         workers: int | None = None,
+        on_disk: bool = False,
     ):
         for label, value, allowed in (
             ("split", split, SPLITS),
-            ("source", source, SOURCES),
+            ("source", source, SOURCES if self.official_files else ("auto", "generated")),
             ("protocol", protocol, PROTOCOLS),
         ):
             if value not in allowed:
@@ -88,20 +106,44 @@ class GeneratedDataset(MeshDataset):
         if split == "val" and protocol == "paper":
             raise ValueError("split='val'; protocol='paper' has no val, choose from ['train', 'test']")
         for label, number, least in (("num_samples", num_samples, 12), ("seed", seed, 0)):
-            if number < least:
+            if number is not None and number < least:
                 raise ValueError(f"{label}={number}; it must be at least {least}")
         if workers is not None and workers < 0:
             raise ValueError(f"workers={workers}; it must be at least 0, or None for the number of cores")
-        self.parameters = dict(parameters)
-        self.split, self.num_samples, self.seed, self.protocol = split, num_samples, seed, protocol
-        self.source = "generated"
+        if on_disk and pre_transform is not None:
+            raise ValueError("on_disk=True stores nothing processed; give the pre_transform as transform")
+        self.split, self.seed, self.protocol, self.on_disk = split, seed, protocol, on_disk
         self.workers = (os.cpu_count() or 1) if workers is None else workers
         self.stream = "test" if split == "test" else "train"
-        num_test = num_samples // 6
-        self.stream_size = num_test if split == "test" else num_samples - num_test
-        root = Path("datasets", self.name) if root is None else root
-        super().__init__(os.fspath(root), transform, pre_transform, force_reload=force_reload)
-        self.load(self.processed_paths[0])
+        root = os.fspath(Path("datasets", self.name) if root is None else root)
+        self.parameters = dict(parameters)
+        self.source, self.counts = "official", self._counts(num_samples, self.official_counts)
+        found = self.find_official(root)
+        converted = self.official_files and Path(root, "raw", f"{self._stem}.h5").exists()
+        if source == "official" and not (found or converted):
+            raise FileNotFoundError(
+                f"no official files below {Path(root, 'raw')}; all of {list(self.official_files)} are needed"
+            )
+        if source == "generated" or not (found or converted):
+            self.source, self.counts = "generated", self._counts(num_samples, self.num_default)
+        self.num_samples = sum(self.counts)
+        super().__init__(root, transform, pre_transform, force_reload=force_reload)
+        if on_disk:
+            self._samples = HDF5Samples(self.raw_paths[0], self._rows)
+        else:
+            self.load(self.processed_paths[0])
+
+    @staticmethod
+    def _counts(num_samples: int | None, usual: tuple[int, int]) -> tuple[int, int]:
+        """Samples of the train and the test stream, in the usual ratio."""
+        if num_samples is None:
+            return usual
+        num_test = max(1, num_samples * usual[1] // sum(usual))
+        return num_samples - num_test, num_test
+
+    @property
+    def stream_size(self) -> int:
+        return self.counts[self.stream == "test"]
 
     def to_mesh(self, arrays: Mapping[str, np.ndarray]) -> MeshData:
         """The sample, in float32, from the arrays of the solver's dataclass."""
@@ -109,9 +151,14 @@ class GeneratedDataset(MeshDataset):
 
     @property
     def _stem(self) -> str:
-        parameters = [f"{key}{value}" for key, value in self.parameters.items()]
         count = f"{self.stream}{self.stream_size}"
-        return "-".join([self.name, f"v{self.version}", count, *parameters, f"seed{self.seed}"])
+        official = self.source == "official"
+        used = {key: value for key, value in self.parameters.items() if not official or key in self.official_parameters}
+        parameters = [f"{key}{value}" for key, value in used.items()]
+        head = [self.name, f"v{self.version}", *(["official"] if official else []), count]
+        # Of official samples those for the test depend on where the train stream ends.
+        tail = [f"after{self.counts[0]}"] if official and self.stream == "test" else []
+        return "-".join([*head, *parameters, *(tail if official else [f"seed{self.seed}"])])
 
     @property
     def raw_file_names(self) -> list[str]:
@@ -119,6 +166,8 @@ class GeneratedDataset(MeshDataset):
 
     @property
     def processed_file_names(self) -> list[str]:
+        if self.on_disk:
+            return []
         rows = self._rows
         key = "" if self.pre_transform is None else f"-{fingerprint(self.pre_transform)}"
         return [f"{self._stem}-{self.split}{rows.start}to{rows.stop}{key}.pt"]
@@ -135,7 +184,11 @@ class GeneratedDataset(MeshDataset):
         return hdf5_info(self.raw_paths[0])
 
     def download(self) -> None:
-        """Make the raw file: solve what is missing, assemble, and remove the parts."""
+        """Make the raw file: convert official samples, or solve what is missing and assemble it."""
+        self.convert() if self.source == "official" else self.generate()
+
+    def generate(self) -> None:
+        """Solve the samples that are missing, assemble the raw file, and remove the parts."""
         folder = Path(self.raw_dir, f"{self._stem}.parts")
         seeds = [(self.seed, STREAMS[self.stream], index) for index in range(self.stream_size)]
         interval = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants fewer lines
@@ -149,7 +202,7 @@ class GeneratedDataset(MeshDataset):
                 part_size=self.part_size,
                 advance=bar.update,
             )
-        samples = (self.to_mesh(arrays) for part in parts for arrays in load_part(part))
+        samples = (with_weights(self.to_mesh(arrays)) for part in parts for arrays in load_part(part))
         attributes = self._provenance(parts)
         write_hdf5(self.raw_paths[0], samples, names=self.names, units=self.units, attrs=attributes)
         shutil.rmtree(folder)
@@ -189,3 +242,13 @@ class GeneratedDataset(MeshDataset):
         if self.pre_transform is not None:
             samples = [self.pre_transform(sample) for sample in samples]
         self.save(samples, self.processed_paths[0])
+
+    def len(self) -> int:
+        return len(self._samples) if self.on_disk else super().len()
+
+    def get(self, idx: int) -> MeshData:
+        if not self.on_disk:
+            return super().get(idx)
+        sample = self._samples[idx]
+        sample.source = self.source
+        return sample

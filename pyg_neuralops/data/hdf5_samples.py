@@ -1,0 +1,51 @@
+"""``HDF5Samples``: a mesh file as a sequence that reads each sample when it is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import h5py
+
+from .check import check_sample
+from .hdf5 import open_hdf5, read_sample
+from .mesh_data import MeshData
+
+
+class HDF5Samples(Sequence[MeshData]):
+    """Samples of a mesh file, checked as they are read; nothing is kept in memory.
+
+    Every process opens the file for itself, so that a loader's workers can share the object.
+
+    Args:
+        path: the file. rows: the samples to take; all when None.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`open_hdf5`; on reading, if a sample is wrong.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], rows: Sequence[int] | None = None):
+        self.path = os.fspath(path)
+        self._file: h5py.File | None = None
+        self._owner = -1
+        self.rows = range(len(self._open()["node_ptr"]) - 1) if rows is None else rows
+
+    def _open(self) -> h5py.File:
+        if self._file is None or self._owner != os.getpid():
+            self._file, self._owner = open_hdf5(self.path), os.getpid()
+        return self._file
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> MeshData:  # type: ignore[override]
+        row = self.rows[index]
+        sample = read_sample(self._open(), row)
+        try:
+            check_sample(sample)
+        except ValueError as error:
+            raise ValueError(f"{self.path}, sample {row}: {error}") from None
+        return sample
+
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_file": None}

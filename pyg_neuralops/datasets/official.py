@@ -1,0 +1,93 @@
+"""``OfficialFiles``: the part of a dataset that reads the files its benchmark was published with."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tqdm import tqdm
+
+from ..data import MeshData, with_weights, write_hdf5
+
+
+class OfficialFiles:
+    """Finds official files below ``root/raw``, and converts the rows of a stream into the set's own raw file.
+
+    A subclass states ``official_files``, :meth:`count_official` and :meth:`read_official`, which checks what a
+    transposed axis or a wrong channel breaks. Delete the converted ``.h5`` to convert again.
+    """
+
+    official_files: ClassVar[tuple[str, ...]] = ()  # looked for anywhere below root/raw
+    official_counts: ClassVar[tuple[int, int]] = (1000, 200)  # samples of the train and the test stream
+    official_test: ClassVar[str] = "last"  # test rows: the "last", the "next" to train, "first" of an own file
+    official_parameters: ClassVar[tuple[str, ...]] = ()  # arguments that official samples follow
+    official_sha256: ClassVar[Mapping[str, str]] = {}  # by file name, where known
+
+    # Of the dataset that this is a part of.
+    name: ClassVar[str]
+    names: ClassVar[Mapping[str, Any]]
+    units: ClassVar[Mapping[str, Any]]
+    root: str
+    stream: str
+    counts: tuple[int, int]
+    parameters: dict[str, Any]
+    raw_paths: list[str]
+
+    def read_official(self, files: Mapping[str, Path], rows: range) -> Iterator[MeshData]:
+        """The samples ``rows`` of the stream's official files, checked, in float32."""
+        raise NotImplementedError
+
+    def count_official(self, files: Mapping[str, Path]) -> int:
+        """The number of samples in the stream's official files."""
+        raise NotImplementedError
+
+    @classmethod
+    def find_official(cls, root: str | os.PathLike[str]) -> dict[str, Path]:
+        """The official files below ``root/raw`` by name; empty unless all are there."""
+        found = {name: sorted(Path(root, "raw").rglob(name)) for name in cls.official_files}
+        return {name: paths[0] for name, paths in found.items()} if all(found.values()) else {}
+
+    def convert(self) -> None:
+        """Write the stream's rows of the official files into the raw file.
+
+        Raises:
+            ValueError: for files with too few samples, or which are not what they should be.
+        """
+        files = self.find_official(self.root)
+        digests = [f"{name} sha256 {self._digest(path)}" for name, path in files.items()]
+        rows = self._official_rows(self.count_official(files))
+        title = f"{self.name} official {self.stream}"
+        samples = tqdm(self.read_official(files, rows), desc=title, total=len(rows), unit="sample")
+        attributes = {
+            "source": "official",
+            "dataset": self.name,
+            "stream": self.stream,
+            "rows": [rows.start, rows.stop],
+            "files": digests,
+            **{key: self.parameters[key] for key in self.official_parameters},
+        }
+        write_hdf5(self.raw_paths[0], map(with_weights, samples), names=self.names, units=self.units, attrs=attributes)
+
+    def _official_rows(self, count: int) -> range:
+        size = self.counts[self.stream == "test"]
+        own_file = self.official_test == "first"
+        needed = size if own_file else sum(self.counts)
+        if count < needed:
+            raise ValueError(f"the official files of {self.name} hold {count} samples; {needed} are needed")
+        if self.stream == "train" or own_file:
+            return range(size)
+        first = count - size if self.official_test == "last" else self.counts[0]
+        return range(first, first + size)
+
+    def _digest(self, path: Path) -> str:
+        found = hashlib.sha256()
+        with open(path, "rb") as file:
+            while block := file.read(2**22):
+                found.update(block)
+        known = self.official_sha256.get(path.name, found.hexdigest())
+        if found.hexdigest() != known:
+            raise ValueError(f"{path} has sha256 {found.hexdigest()}; the official file has {known}")
+        return known
