@@ -10,7 +10,7 @@ from .full_attention import FullAttention
 from .knn_attention import check_heads
 from .mlp import MLP
 from .ragged import gather, scatter, split_heads
-from .rms_norm import RMSNorm
+from .rms_norm import RMSNorm, normalize
 
 LATENT_MIXERS = ("attention", "mlp")
 
@@ -86,7 +86,8 @@ class LowRankSpatialAttention(nn.Module):
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         rows = self.points(x).chunk(2 if self.tied else 3, -1)
         k, v, *q = (split_heads(part, self.heads) for part in rows)  # [N, H, d]
-        p, k = self.norm_q(self.query), self.norm_k(k)  # [H, M, d], [N, H, d]
+        # The weights of the norms of K_x and Q_x multiply the few latents' side of the scores instead: the same product.
+        p, k = self.norm_q(self.query) * self.norm_k.weight, normalize(k)  # [H, M, d], [N, H, d]
         z = gather(p, k, v, mesh)  # [B, H, M, d]
         z = self.mix(self.compressed(z.transpose(1, 2).flatten(2)))  # [B, M, C]
         read = self.latents(self.norm_z(z)).chunk(1 if self.tied else 2, -1)
@@ -94,7 +95,7 @@ class LowRankSpatialAttention(nn.Module):
         if self.tied:
             y = scatter(k, p.expand_as(value), value, mesh)  # [N, H, d]
         else:
-            y = scatter(self.norm_q2(q[0]), self.norm_k2(key[0]), value, mesh)
+            y = scatter(normalize(q[0]), self.norm_k2(key[0]) * self.norm_q2.weight, value, mesh)
         return self.out(y.flatten(1))
 
     def mix(self, z: Tensor) -> Tensor:

@@ -36,7 +36,9 @@ def gather(q: Tensor, k: Tensor, v: Tensor, mesh: Mesh, scale: float | None = No
     if _one_by_one(mesh):
         return torch.cat([attend(q, a, b, scale=scale) for a, b in _samples(mesh, k, v)])
     q = q.expand(mesh.sizes.shape[0], -1, -1, -1)
-    return attend(q, to_dense(k, mesh), to_dense(v, mesh), key_mask(mesh), scale)
+    # The long sequences one after the other in memory: SDPA reads them M times.
+    k, v = (to_dense(x, mesh).contiguous() for x in (k, v))
+    return attend(q, k, v, key_mask(mesh), scale)
 
 
 def scatter(q: Tensor, k: Tensor, v: Tensor, mesh: Mesh, scale: float | None = None) -> Tensor:
