@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from ..study.settings import DataChoice
 from .options import SourceOptions
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from ..study.data import Splits
 
 
 @dataclass(frozen=True)
@@ -16,6 +23,10 @@ class Data:
     dataset: tyro.conf.Positional[str] = ""
     """The dataset's name, or the path of an .h5 file."""
     source: SourceOptions = field(default_factory=SourceOptions)
+    from_: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """A folder with the official files, which are then converted."""
+    preview: bool = False
+    """Draw nine samples, beside the data."""
 
     def run(self) -> None:
         from ..study.data import load_splits
@@ -23,11 +34,38 @@ class Data:
         if not self.dataset:
             _list_datasets()
             return
-        print(load_splits(self.source.choice(self.dataset)).describe())
+        choice = self.source.choice(self.dataset)
+        if self.from_ is not None:
+            choice = _from_official(choice, self.from_)
+        splits = load_splits(choice)
+        print(splits.describe())
+        if self.preview:
+            print(f"picture: {_draw(splits)}")
+
+
+def _from_official(choice: DataChoice, folder: str) -> DataChoice:
+    """The choice of the official files in ``folder``, which are linked to where the dataset looks for them."""
+    from ..datasets import DATASETS
+
+    if choice.dataset not in DATASETS:
+        raise ValueError(f"--from needs the name of a dataset; choose from {sorted(DATASETS)}")
+    root = choice.root or Path("datasets", choice.dataset)
+    DATASETS[choice.dataset].link_official(folder, root)
+    return dataclasses.replace(choice, dataset_args={**choice.dataset_args, "source": "official"})
+
+
+def _draw(splits: Splits) -> Path:
+    from ..plotting import plot_samples, save_figure
+
+    info = splits.info
+    names = info["names"].get("y", [])
+    title = f"{info['dataset']}: {names[-1]}" if names else info["dataset"]
+    figure = plot_samples(splits.train, name=title, window=info.get("window"))
+    return save_figure(figure, Path(info["folder"], f"{Path(info['dataset']).stem}-samples.png"))
 
 
 def _list_datasets() -> None:
     from ..datasets import DATASETS
 
     for name, cls in sorted(DATASETS.items()):
-        print(f"{name:20} {(cls.__doc__ or '').strip().splitlines()[0].split(': ')[0]}")
+        print(f"{name:22} {(cls.__doc__ or '').strip().splitlines()[0].split(': ')[0]}")

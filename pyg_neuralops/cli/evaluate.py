@@ -44,9 +44,9 @@ class Evaluate:
         if not samples:
             there = [name for name, part in parts.items() if part]
             raise ValueError(f"split={self.split!r}; choose from {there}")
-        check_channels(model, samples[0])
+        check_channels(model, splits.task, samples[0])
         loader = mesh_loader(samples, self.batch_size, max_nodes=self.max_nodes)
-        errors = summary(evaluate(model, loader, device=compute_device(self.accelerator)))
+        errors = summary(evaluate(model, loader, splits.task, compute_device(self.accelerator)))
         out = Path(self.out) if self.out else Path(self.checkpoint).with_name(f"errors-{self.split}.json")
         write_json(
             out,

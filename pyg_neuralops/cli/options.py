@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,18 @@ class SourceOptions:
     """Nodes per side (gridded sets)."""
     data_seed: int | None = None
     """Seed of the generator."""
+    source: str | None = None
+    """auto: official files where there are any; official; generated."""
     data_args: tuple[str, ...] = ()
     """Further arguments of the dataset, as name=value."""
     protocol: str = "standard"
     """standard: select on val, read test once; paper: no val, keep the last epoch."""
     split_seed: int = 0
     """Fixes the random split of a file that brings none."""
+    task: str | None = None
+    """What is asked: steady, steady-gradient, next-frame or time-query; the dataset's own by default."""
+    task_args: tuple[str, ...] = ()
+    """Arguments of the task, as name=value."""
     root: str | None = None
     """Folder of the data, or of a file's cache."""
     workers: int | None = None
@@ -37,6 +43,7 @@ class SourceOptions:
             "points": self.points,
             "resolution": self.resolution,
             "seed": self.data_seed,
+            "source": self.source,
         }
         arguments = {name: value for name, value in named.items() if value is not None}
         return DataChoice(
@@ -44,6 +51,8 @@ class SourceOptions:
             dataset_args={**arguments, **pairs(self.data_args)},
             protocol=self.protocol,
             split_seed=self.split_seed,
+            task=self.task,
+            task_args=pairs(self.task_args) or None,
             root=self.root,
             workers=self.workers,
         )
@@ -56,9 +65,12 @@ class DataOptions(SourceOptions):
 
     @classmethod
     def from_choice(cls, choice: DataChoice) -> DataOptions:
-        names = {"dataset", "protocol", "split_seed", "root", "workers"}
-        pairs = tuple(f"{name}={json.dumps(value)}" for name, value in choice.dataset_args.items())
-        return cls(**{name: getattr(choice, name) for name in names}, data_args=pairs)
+        names = {"dataset", "protocol", "split_seed", "task", "root", "workers"}
+        return cls(
+            **{name: getattr(choice, name) for name in names},
+            data_args=words(choice.dataset_args),
+            task_args=words(choice.task_args or {}),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +84,11 @@ class TrainingOptions(Recipe):
         if self.epochs is None and self.seconds is None:
             object.__setattr__(self, "epochs", 20)
         super().__post_init__()
+
+
+def words(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """``{"k": 29, "local": False} -> ("k=29", "local=false")``."""
+    return tuple(f"{name}={json.dumps(value)}" for name, value in found.items())
 
 
 def pairs(words: Sequence[str]) -> dict[str, Any]:

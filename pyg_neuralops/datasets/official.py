@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from tqdm import tqdm
 
-from ..data import MeshData, with_weights, write_hdf5
+from ..data import MeshData, locked, with_weights, write_hdf5
 
 
 class OfficialFiles:
@@ -49,6 +49,31 @@ class OfficialFiles:
         """The official files below ``root/raw`` by name; empty unless all are there."""
         found = {name: sorted(Path(root, "raw").rglob(name)) for name in cls.official_files}
         return {name: paths[0] for name, paths in found.items()} if all(found.values()) else {}
+
+    @classmethod
+    def link_official(cls, source: str | os.PathLike[str], root: str | os.PathLike[str]) -> list[Path]:
+        """Make the official files found below the folder ``source`` known to ``root``, as links in ``root/raw``.
+
+        Raises:
+            ValueError: if the set has no official files.
+            FileNotFoundError: naming those that are not below ``source``.
+            OSError: if the root cannot be written.
+        """
+        if not cls.official_files:
+            raise ValueError(f"{cls.name} has no official files; it generates itself")
+        found = {name: sorted(Path(source).rglob(name)) for name in cls.official_files}
+        missing = [name for name, paths in found.items() if not paths]
+        if missing:
+            raise FileNotFoundError(f"no {missing} below {source}; all of {list(cls.official_files)} are needed")
+        links = []
+        with locked(Path(root, "raw")):
+            for name, paths in found.items():
+                links.append(Path(root, "raw", name))
+                if links[-1].is_symlink():
+                    links[-1].unlink()
+                if not links[-1].exists():
+                    links[-1].symlink_to(paths[0].resolve())
+        return links
 
     def convert(self) -> None:
         """Write the stream's rows of the official files into the raw file.

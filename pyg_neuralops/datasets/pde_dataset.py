@@ -78,6 +78,8 @@ class PDEDataset(OfficialFiles, MeshDataset):
     names: ClassVar[Mapping[str, Sequence[str]]]
     units: ClassVar[Mapping[str, Sequence[str]]]
     part_size: ClassVar[int] = 8
+    task: ClassVar[Mapping[str, Any]] = {"name": "steady"}  # what is usually asked; see pyg_neuralops.engine.TASKS
+    window: ClassVar[tuple[tuple[float, float], tuple[float, float]] | None] = None  # the part of the plane to look at
     num_default: ClassVar[tuple[int, int]] = (1000, 200)  # samples of the train and the test stream
 
     def __init__(

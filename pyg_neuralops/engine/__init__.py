@@ -3,17 +3,30 @@
 from .evaluate import evaluate, predict
 from .fit import FitResult, fit
 from .memory import peak_memory, reset_peak_memory
+from .next_frame import NextFrame
+from .rollout import Rollout, rollout
 from .schedule import OneCycle
+from .steady_gradient import SteadyGradient
 from .task import SteadyField, Task
+from .tasks import TASKS, make_task, task_of
+from .time_query import TimeQuery
 
 __all__ = [
+    "TASKS",
     "FitResult",
+    "NextFrame",
     "OneCycle",
+    "Rollout",
     "SteadyField",
+    "SteadyGradient",
     "Task",
+    "TimeQuery",
     "evaluate",
     "fit",
+    "make_task",
     "peak_memory",
     "predict",
     "reset_peak_memory",
+    "rollout",
+    "task_of",
 ]

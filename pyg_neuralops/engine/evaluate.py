@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from .task import SteadyField, Task
 
 
-def _predictions(
+def _answers(
     model: nn.Module, loader: Iterable[Data], task: Task, device: torch.device | str | None
 ) -> Iterator[tuple[Tensor, Data]]:
     first = next(model.parameters(), None)
@@ -23,8 +23,8 @@ def _predictions(
         for data in loader:
             data = data.to(place)
             with torch.inference_mode():
-                prediction = task.predict(model, data)
-            yield prediction, data
+                answer = task.answer(model, data)
+            yield answer, data
     finally:
         model.to(home).train(was_training)
 
@@ -34,6 +34,7 @@ def evaluate(
     loader: Iterable[Data],
     task: Task | None = None,
     device: torch.device | str | None = None,
+    weighted: bool = False,
 ) -> Tensor:
     """The task's metric of every sample, in the loader's order. ``-> [S]``, on the CPU
 
@@ -42,9 +43,17 @@ def evaluate(
         loader: batches of samples with targets.
         task: ``SteadyField()`` by default, whose metric is the relative L2 error.
         device: where to compute; where the model is, by default.
+        weighted: take the samples' quadrature weights, so that errors are those of integrals.
+
+    Raises:
+        ValueError: if there is no sample, or weights are asked for and there are none.
     """
     task = SteadyField() if task is None else task
-    errors = [task.metric(prediction, data).cpu() for prediction, data in _predictions(model, loader, task, device)]
+    errors = []
+    for answer, data in _answers(model, loader, task, device):
+        if weighted and data.get("weight") is None:
+            raise ValueError("weighted=True; the samples have no quadrature weights (data.weight)")
+        errors.append(task.metric(answer, data, data.weight if weighted else None).cpu())
     if not errors:
         raise ValueError("there is no sample to evaluate; the loader is empty")
     return torch.cat(errors)
@@ -61,7 +70,7 @@ def predict(
     Arguments as :func:`evaluate`; targets are not needed.
     """
     found: list[Tensor] = []
-    for prediction, data in _predictions(model, loader, SteadyField() if task is None else task, device):
+    for prediction, data in _answers(model, loader, SteadyField() if task is None else task, device):
         ptr = data.get("ptr")
         sizes = [data.num_nodes] if ptr is None else ptr.diff().tolist()
         found.extend(prediction.cpu().split(sizes))

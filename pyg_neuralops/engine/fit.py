@@ -32,7 +32,7 @@ class FitResult:
 
     Attributes:
         history: a row an epoch: ``epoch`` (from 1), ``seconds`` of training so far, ``batches``, ``lr``, ``loss``,
-            ``val`` (None without validation).
+            ``val`` (None without validation), and mean gates (``gate0`` ..., by layer) where fusions have them.
         best_epoch, best_val: of the selected weights.
         seconds: pure training time, over all resumptions.
         peak_memory: bytes; of the accelerator if one was used, else of the process. This call only.
@@ -77,8 +77,9 @@ def fit(
 
     Args:
         model: predicts in physical units, so that the loss is that of decoded fields.
-        train_loader: shuffled batches (:func:`pyg_neuralops.data.mesh_loader`).
-        val_loader: selects the weights by the mean of the task's metric; None keeps those of the last epoch.
+        train_loader: shuffled batches (:func:`pyg_neuralops.data.mesh_loader`) of the task's items.
+        val_loader: batches of samples; selects the weights by the mean of the task's metric. None keeps those of the
+            last epoch.
         out: folder of the run, made when absent; see :class:`pyg_neuralops.engine.record.Record` for its files.
         task: ``SteadyField()`` by default.
         epochs, seconds: the budget, exactly one of them; seconds are of pure training.

@@ -65,11 +65,11 @@ class Training(LightningModule):
         self.errors = []
 
     def validation_step(self, batch: Data, batch_idx: int) -> None:
-        self.errors.append(self.task.metric(self.task.predict(self.model, batch), batch))
+        self.errors.append(self.task.metric(self.task.answer(self.model, batch), batch))
 
     def epoch_summary(self) -> dict[str, Any]:
         """Means of the epoch that has just ended: ``loss`` over training samples, ``val`` over validation samples
-        (None without), ``lr`` of the last batch.
+        (None without), ``lr`` of the last batch, and the mean gate of every fusion that has one, ``gate0`` ...
 
         Raises:
             FloatingPointError: naming epoch and learning rate, if a loss or the validation error is not finite.
@@ -93,4 +93,6 @@ class Training(LightningModule):
                 "try a lower lr, and look for validation targets that are zero everywhere"
             )
         sizes = torch.tensor(self.sizes, dtype=torch.double)
-        return {"loss": (losses @ sizes / sizes.sum()).item(), "val": val, "lr": self.lr}
+        gates = [value for name, value in self.model.named_buffers() if name.endswith(".mean_gate")]
+        means = {f"gate{index}": value for index, value in enumerate(torch.stack(gates).tolist() if gates else [])}
+        return {"loss": (losses @ sizes / sizes.sum()).item(), "val": val, "lr": self.lr, **means}

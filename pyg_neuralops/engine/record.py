@@ -60,7 +60,8 @@ class Record(Callback):
             "batches": self.batches.num_batches if not trainer.should_stop else len(pl_module.losses),
             **pl_module.epoch_summary(),
         }
-        self.history.append({name: row[name] for name in COLUMNS})
+        self.history.append({name: row.pop(name) for name in COLUMNS} | row)
+        row = self.history[-1]
         if self.best is None or row["val"] is None or row["val"] < self.best["val"]:
             self.best = self.history[-1]
             average = nullcontext() if self.averaging is None else self.averaging.weights(pl_module)
@@ -90,7 +91,8 @@ class Record(Callback):
             else:
                 waiting.unlink()
         text = io.StringIO()
-        table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        columns = self.history[0] if self.history else COLUMNS
+        table = csv.DictWriter(text, columns, lineterminator="\n")
         table.writeheader()
         table.writerows(self.history)
         with replacing(self.out / "history.csv") as temporary:

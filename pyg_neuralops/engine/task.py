@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -11,16 +12,29 @@ from ..metrics import relative_l2
 
 
 class Task(Protocol):
-    """The engine knows of a problem only what these three say."""
+    """The engine knows of a problem only what these five say.
 
-    def predict(self, model: nn.Module, data: Data) -> Tensor:
-        """The prediction in physical units, ``[N, O]``."""
+    A sample is what the dataset holds, such as a whole trajectory; an item is what one training step looks at, such
+    as one step of it.
+    """
 
-    def loss(self, prediction: Tensor, data: Data) -> Tensor:
+    def items(self, samples: Sequence[Data]) -> Sequence[Data]:
+        """What to train on, made from samples; tensors are shared, not copied."""
+
+    def predict(self, model: nn.Module, item: Data) -> Tensor:
+        """The prediction for a batch of items, ``[N, O]`` in physical units."""
+
+    def loss(self, prediction: Tensor, item: Data) -> Tensor:
         """The scalar to minimise."""
 
-    def metric(self, prediction: Tensor, data: Data) -> Tensor:
-        """One error per sample, ``[B]``; its mean over the validation set selects the weights."""
+    def answer(self, model: nn.Module, sample: Data) -> Tensor:
+        """The prediction for a batch of samples, in the form of their ``y``."""
+
+    def metric(self, answer: Tensor, sample: Data, weight: Tensor | None = None) -> Tensor:
+        """One error per sample, ``[B]``; its mean over the validation set selects the weights.
+
+        ``weight [N]`` are quadrature weights, for the error as an integral.
+        """
 
 
 class SteadyField:
@@ -29,14 +43,20 @@ class SteadyField:
     The error is that of decoded fields, summed over nodes (the Transolver family's recipe).
     """
 
-    def predict(self, model: nn.Module, data: Data) -> Tensor:
-        return model(data)
+    def items(self, samples: Sequence[Data]) -> Sequence[Data]:
+        return samples
 
-    def loss(self, prediction: Tensor, data: Data) -> Tensor:
-        return self.metric(prediction, data).mean()
+    def predict(self, model: nn.Module, item: Data) -> Tensor:
+        return model(item)
 
-    def metric(self, prediction: Tensor, data: Data) -> Tensor:
-        return relative_l2(prediction, data.y, data.get("batch"))
+    def loss(self, prediction: Tensor, item: Data) -> Tensor:
+        return relative_l2(prediction, item.y, item.get("batch")).mean()
+
+    def answer(self, model: nn.Module, sample: Data) -> Tensor:
+        return self.predict(model, sample)
+
+    def metric(self, answer: Tensor, sample: Data, weight: Tensor | None = None) -> Tensor:
+        return relative_l2(answer, sample.y, sample.get("batch"), weight)
 
     def __repr__(self) -> str:
-        return "SteadyField()"
+        return f"{type(self).__name__}()"

@@ -86,7 +86,7 @@ class LowRankSpatialAttention(nn.Module):
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         rows = self.points(x).chunk(2 if self.tied else 3, -1)
         k, v, *q = (split_heads(part, self.heads) for part in rows)  # [N, H, d]
-        # The weights of the norms of K_x and Q_x multiply the few latents' side of the scores instead: the same product.
+        # The weights of the norms of K_x and Q_x multiply the latents' side of the scores instead: the same product.
         p, k = self.norm_q(self.query) * self.norm_k.weight, normalize(k)  # [H, M, d], [N, H, d]
         z = gather(p, k, v, mesh)  # [B, H, M, d]
         z = self.mix(self.compressed(z.transpose(1, 2).flatten(2)))  # [B, M, C]

@@ -13,6 +13,7 @@ import torch
 
 from ..data import PROTOCOLS, HDF5Meshes, MeshData, split_indices
 from ..datasets import DATASETS
+from ..engine import Task, make_task
 from ..transforms import GlobalsToNodes
 from .settings import DataChoice
 
@@ -25,19 +26,22 @@ class Splits:
 
     Attributes:
         train, val, test: the samples; val is None under protocol "paper".
-        info: ``dataset``, ``protocol``, ``sizes``, ``nodes`` (least, median, most), ``digest`` of all values,
-            ``source``, ``names`` and ``units`` of channels.
+        info: ``dataset``, ``protocol``, ``task``, ``sizes``, ``nodes`` (least, median, most), ``digest`` of all
+            values, ``source``, ``names`` and ``units`` of channels.
+        task: what a model is asked of them.
     """
 
     train: list[MeshData]
     val: list[MeshData] | None
     test: list[MeshData]
     info: dict[str, Any]
+    task: Task
 
     @property
     def shape(self) -> dict[str, int]:
         """What a model must know: ``in_channels``, ``out_channels``, ``pos_dim``."""
-        first = self.train[0]
+        first = self.task.items(self.train[:1])[0]
+        assert isinstance(first, MeshData)
         return {
             "in_channels": first.in_channels,
             "out_channels": first.y.shape[1],
@@ -88,16 +92,26 @@ def load_splits(choice: DataChoice) -> Splits:
     samples = [sample for part in parts.values() for sample in part]
     if samples[0].get("y") is None:
         raise ValueError(f"{choice.dataset} has no target fields y; nothing can be learned from it")
+    asked = _task(choice)
     nodes = torch.tensor([sample.num_nodes for sample in samples])
     info |= {
         "dataset": choice.dataset,
         "dataset_args": dict(choice.dataset_args),
         "protocol": choice.protocol,
+        "task": asked,
         "sizes": {name: len(part) for name, part in parts.items()},
         "nodes": [int(nodes.min()), int(nodes.median()), int(nodes.max())],
         "digest": _digest(samples),
     }
-    return Splits(parts["train"], parts.get("val"), parts["test"], info)
+    return Splits(parts["train"], parts.get("val"), parts["test"], info, make_task(**asked))
+
+
+def _task(choice: DataChoice) -> dict[str, Any]:
+    """Name and arguments of what is asked: as chosen, else the dataset's own, else a steady field."""
+    if choice.task is not None:
+        return {"name": choice.task, **(choice.task_args or {})}
+    own = DATASETS[choice.dataset].task if choice.dataset in DATASETS else {"name": "steady"}
+    return {**own, **(choice.task_args or {})}
 
 
 def _named(choice: DataChoice) -> tuple[dict[str, list[MeshData]], dict[str, Any]]:
@@ -118,6 +132,7 @@ def _named(choice: DataChoice) -> tuple[dict[str, list[MeshData]], dict[str, Any
     info = {
         "folder": sets["train"].root,
         "source": sets["train"].source,
+        "window": cls.window,
         "names": about["names"],
         "units": about["units"],
     }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..checkpoint import load_info, load_model
 from ..data import mesh_loader, read_hdf5, write_hdf5
-from ..engine import predict
+from ..engine import predict, task_of
 from ..metrics import relative_l2
 from ..plotting import plot_predictions, save_figure
 from .data import ready
@@ -52,8 +52,9 @@ def predict_file(
     if not 0 <= sample < len(samples):
         raise ValueError(f"sample={sample}; {source} has samples 0 to {len(samples) - 1}")
     inputs = [ready(copy.copy(item)) for item in samples]
-    check_channels(model, inputs[0])
-    fields = predict(model, mesh_loader(inputs, batch_size), device=compute_device(accelerator))
+    task = task_of(load_info(checkpoint).get("data", {}))
+    check_channels(model, task, inputs[0])
+    fields = predict(model, mesh_loader(inputs, batch_size), task, compute_device(accelerator))
     errors = None
     if inputs[0].get("y") is not None and inputs[0].y.shape[1] == fields[0].shape[1]:
         errors = torch.cat([relative_l2(field, item.y) for field, item in zip(fields, inputs, strict=True)])

@@ -95,13 +95,15 @@ def fields(results: dict[str, Any], splits: Splits, folders: dict[str, Path]) ->
     sample = splits.test[index]
     shown = {}
     for name, folder in folders.items():
-        field = predict(load_model(folder / "best.safetensors", trust_import=True), [sample])[0]
+        field = predict(load_model(folder / "best.safetensors", trust_import=True), [sample], splits.task)[0]
         shown[f"{name}\n{percent(float(relative_l2(field, sample.y)))}"] = field
     names = results["data"].get("names", {})
     figure = plot_predictions(
         sample,
         shown,
         input_name=f"input: {names['x'][0]}" if names.get("x") else "input",
-        target_name=f"truth: {names['y'][0]}" if names.get("y") else "truth",
+        target_name=f"truth: {names['y'][-1]}" if names.get("y") else "truth",
+        channel=-1,
+        window=results["data"].get("window"),
     )
     return figure

@@ -9,14 +9,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
-from ..engine import evaluate, fit
+from ..engine import Task, evaluate, fit
 from ..models import NeuralOperator, build_model
 from ..normalize import Normalized, normalized
 from .data import Splits
@@ -68,8 +68,9 @@ def compute_device(accelerator: str) -> torch.device:
     return torch.device("cpu") if found is None else found
 
 
-def check_channels(model: Normalized, sample: MeshData) -> None:
-    """Raise unless ``model`` reads samples like this one, and predicts as many channels as it has targets."""
+def check_channels(model: Normalized, task: Task, sample: MeshData) -> None:
+    """Raise unless ``model`` reads what the task makes of this sample, and predicts as many channels as it has."""
+    sample = cast(MeshData, task.items([sample])[0])
     assert isinstance(model.model, NeuralOperator)
     config = model.model.config
     here = {"in_channels": sample.in_channels, "pos_dim": sample.pos.shape[1]}
@@ -127,6 +128,8 @@ def train_run(
     """
     identity = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
     identity["digest"] = splits.info["digest"]
+    if splits.info["task"] != {"name": "steady"}:
+        identity["task"] = splits.info["task"]
     if initial is not None:
         identity["initial"] = {"checkpoint": file_digest(initial), "replace": sorted(replace)}
     check_run_folder(out)
@@ -145,13 +148,15 @@ def train_run(
         inner = build_model(name, **splits.shape, **kwargs)
     if initial is not None:
         start_from(inner, initial, replace)
-    model = normalized(inner, prepared.train, x=recipe.normalize_x, y=recipe.normalize_y)
+    task, items = splits.task, splits.task.items(prepared.train)
+    model = normalized(inner, items, x=recipe.normalize_x, y=recipe.normalize_y)
     limits: dict[str, Any] = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes}
     result = fit(
         model,
-        mesh_loader(prepared.train, **limits, shuffle=True, seed=seed),
+        mesh_loader(items, **limits, shuffle=True, seed=seed),
         None if prepared.val is None else mesh_loader(prepared.val, **limits),
         out=out,
+        task=task,
         epochs=recipe.epochs,
         seconds=recipe.seconds,
         lr=recipe.lr,
@@ -167,7 +172,10 @@ def train_run(
         label=title,
         info={"data": splits.info, "seed": seed},
     )
-    errors = evaluate(model, mesh_loader(prepared.test, **limits), device=compute_device(recipe.accelerator))
+    test, device = mesh_loader(prepared.test, **limits), compute_device(recipe.accelerator)
+    errors = {"test": summary(evaluate(model, test, task, device))}
+    if all(sample.get("weight") is not None for sample in prepared.test):
+        errors["test_integral"] = summary(evaluate(model, test, task, device, weighted=True))
     report = {
         "model": label or name,
         "class": name,
@@ -177,7 +185,7 @@ def train_run(
         "initial": identity.get("initial"),
         "data": splits.info,
         "parameters": sum(p.numel() for p in inner.parameters() if p.requires_grad),
-        "test": summary(errors),
+        **errors,
         "best_epoch": result.best_epoch,
         "best_val": result.best_val,
         "epochs": len(result.history),

@@ -23,6 +23,10 @@ class DataChoice:
     """"standard" selects on val and reads test once; "paper" has no val and keeps the last epoch."""
     split_seed: int = 0
     """Fixes the random split of a file that brings none."""
+    task: str | None = None
+    """What is asked: steady, steady-gradient, next-frame or time-query; the dataset's own by default."""
+    task_args: Mapping[str, Any] | None = None
+    """Arguments of the task, such as times=20 for time-query."""
     root: str | None = None
     """Folder of the data, or of a file's cache; a default beside it otherwise."""
     workers: int | None = None

@@ -1,0 +1,61 @@
+"""``TimeQuery``: the field at any of several times, asked for one time at a time."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from .task import SteadyField
+
+FREQUENCIES = 4
+
+
+class TimeQuery(SteadyField):
+    """From inputs and a time to the field at that time.
+
+    A sample holds all times, ``y [N, T * O]``, a time after the other. An item is one of them, with the time's
+    embedding appended to ``x``; the answer is all of them, scored as one field (the Transolver family's recipe for
+    Plasticity).
+
+    Args:
+        times: T.
+
+    Raises:
+        ValueError: if ``times`` < 1, or the columns of ``y`` are no multiple of it.
+    """
+
+    def __init__(self, times: int):
+        if times < 1:
+            raise ValueError(f"times={times}; it must be at least 1")
+        self.times = times
+
+    def items(self, samples: Sequence[Data]) -> Sequence[Data]:
+        return [self.item(sample, index) for sample in samples for index in range(self.times)]
+
+    def item(self, sample: Data, index: int) -> Data:
+        """The sample at its time number ``index``."""
+        item = copy.copy(sample)
+        time = time_embedding((index + 1) / self.times).to(sample.pos).expand(sample.num_nodes, -1)
+        item.x = time if sample.get("x") is None else torch.cat([sample.x, time], 1)
+        if sample.get("y") is not None:
+            if sample.y.shape[1] % self.times:
+                raise ValueError(f"y has {sample.y.shape[1]} columns, which do not divide into times={self.times}")
+            item.y = sample.y.chunk(self.times, 1)[index]
+        return item
+
+    def answer(self, model: nn.Module, sample: Data) -> Tensor:
+        return torch.cat([self.predict(model, self.item(sample, index)) for index in range(self.times)], 1)
+
+    def __repr__(self) -> str:
+        return f"TimeQuery(times={self.times})"
+
+
+def time_embedding(time: float) -> Tensor:
+    """``[t, sin(2^k pi t), cos(2^k pi t) for k = 0 ... 3]`` of a time in [0, 1], ``[1, 9]``."""
+    angles = [2**k * math.pi * time for k in range(FREQUENCIES)]
+    return torch.tensor([[time, *map(math.sin, angles), *map(math.cos, angles)]])
