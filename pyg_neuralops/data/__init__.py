@@ -2,7 +2,7 @@
 
 from .check import check_sample, checked
 from .dataset import MeshDataset, fingerprint
-from .files import locked, replacing
+from .files import locked, replacing, save_tensors
 from .hdf5 import hdf5_info, open_hdf5, read_hdf5, read_sample, write_hdf5
 from .hdf5_meshes import HDF5Meshes
 from .hdf5_samples import HDF5Samples
@@ -32,6 +32,7 @@ __all__ = [
     "read_hdf5",
     "read_sample",
     "replacing",
+    "save_tensors",
     "split_indices",
     "with_weights",
     "write_hdf5",

@@ -11,7 +11,7 @@ import torch
 from torch_geometric.data import InMemoryDataset
 from torch_geometric.data.data import BaseData
 
-from .files import locked, replacing
+from .files import locked, save_tensors
 from .mesh_data import MeshData
 
 
@@ -64,8 +64,7 @@ class MeshDataset(InMemoryDataset):
     @classmethod
     def save(cls, data_list: Sequence[BaseData], path: str) -> None:
         data, slices = cls.collate(data_list)
-        with replacing(path) as temporary:
-            torch.save((data.to_dict(), slices), temporary)
+        save_tensors((data.to_dict(), slices), path)
 
     def load(self, path: str, data_cls: type[BaseData] = MeshData) -> None:
         try:

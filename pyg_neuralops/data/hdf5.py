@@ -24,7 +24,8 @@ File attributes: ``format = "pyg_neuralops.meshes"``, ``version = 1``, and any p
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ import numpy as np
 import torch
 
 from .check import checked
-from .files import replacing
+from .files import RememberingFile, replacing
 from .mesh_data import CELLS, MeshData
 
 FORMAT, VERSION = "pyg_neuralops.meshes", 1
@@ -94,7 +95,7 @@ def write_hdf5(
         ValueError: naming the first sample and field that is wrong, or when there is no sample.
     """
     path = Path(path)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, _create(temporary) as (file, raw):
         columns = _Columns(file)
         ptr: dict[str, list[int]] = {"node": [0]}
         for index, data in enumerate(checked(samples)):
@@ -108,6 +109,7 @@ def write_hdf5(
             _add_sample_fields(columns, data, index)
             if index % 64 == 63:
                 columns.flush()
+                raw.check()
         if len(ptr["node"]) == 1:
             raise ValueError("there is no sample to write; at least one is needed")
         columns.flush()
@@ -118,6 +120,15 @@ def write_hdf5(
             for field, values in (table or {}).items():
                 _label(file, field, label, values)
     return path
+
+
+@contextmanager
+def _create(path: Path) -> Iterator[tuple[h5py.File, RememberingFile]]:
+    """A new file, and the file below it, which knows whether writing has failed."""
+    with RememberingFile(path, "w+b") as raw:
+        with h5py.File(raw, "w") as file:
+            yield file, raw
+        raw.check()
 
 
 def _add_sample_fields(columns: _Columns, data: MeshData, index: int) -> None:

@@ -17,7 +17,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from ..checkpoint import load_info, save_model
-from ..data import replacing
+from ..data import replacing, save_tensors
 from .averaging import Averaging
 from .batches import EpochBatches
 from .clock import Clock
@@ -129,8 +129,7 @@ class WholeFiles(TorchCheckpointIO):
     """Checkpoints that appear whole or not at all, on one file system."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        with replacing(path) as temporary:
-            torch.save(checkpoint, temporary)
+        save_tensors(checkpoint, path)
 
 
 def read_record(path: Path, settings: dict[str, Any], module: nn.Module) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def random_void(rng: np.random.Generator) -> Radius:
     r"""Radius of a void about the centre as a function of the angle, between 0.2 and 0.4.
 
     :math:`r = 0.2 + 0.2 / (1 + e^z)` with :math:`z \sim N(0, 4^2 (-d^2/d\theta^2 + 3^2)^{-1})` on the circle,
-    the first 21 wave numbers of its expansion; Li et al. (arXiv:2207.05209), section 4.1.
+    the first 21 wave numbers of its expansion; Li et al. (arXiv:2207.05209).
     """
     k = np.arange(MODES)
     scale = 4 / np.sqrt(k**2 + 9.0) / np.sqrt(np.where(k == 0, 2 * np.pi, np.pi))
@@ -105,7 +105,7 @@ def mesh_cell(radius: Radius, points: int, rng: np.random.Generator) -> Triangul
 def random_cell(rng: np.random.Generator, points: int) -> tuple[Radius, Triangulation, int]:
     """A random void, the cell in ``points`` points, and the number of redraws of either.
 
-    A void that bends too sharply for its points is redrawn: 1 in 10 at 972 points, 2 in 3 at 200.
+    A void that bends too sharply for its points is redrawn: 1 in 10 at 972 points, 3 in 4 at 200.
 
     Raises:
         RuntimeError: if 50 voids are refused; says why the last one was.
@@ -198,7 +198,7 @@ def sample_elasticity(
         refine: uniform refinements of the mesh for the solve; the solution is kept at the V points.
         refine_void: further refinements of the triangles at the void, where the stress varies most.
         traction: Pa of the undeformed top side. At 100 strains are about 5e-4 and the response is linear within
-            a thousandth; at 5e4 it is far from linear.
+            0.3%; at 5e4 it is far from linear.
 
     Raises:
         ValueError: if ``points`` is below 200, or ``refine`` or ``refine_void`` below 0.

@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -35,11 +36,16 @@ def make_part(function: str, parameters: dict[str, Any], seeds: list[list[int]],
             arrays[f"{index}/{field.name}"] = np.asarray(getattr(sample, field.name))
         yield
     temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())  # else a power cut may keep the name and lose the content
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may keep the name and lose the content
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
 def serve(source: TextIO = sys.stdin) -> None:
@@ -59,7 +65,7 @@ def serve(source: TextIO = sys.stdin) -> None:
                 answer("part")
             except BrokenPipeError:
                 raise
-            except RuntimeError as error:
+            except (RuntimeError, OSError) as error:
                 answer(str(error))
             except Exception:  # noqa: BLE001  (whatever it is, the parent has to say it)
                 answer(traceback.format_exc())
