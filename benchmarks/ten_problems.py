@@ -1,0 +1,91 @@
+"""Five models on all ten problems at one small budget, and metric patches on the two directional ones; one table.
+
+python benchmarks/ten_problems.py                 # all; finished runs are kept, an interrupted one goes on
+python benchmarks/ten_problems.py darcy pipe      # some
+writes results/ten_problems.json when all are done; runs are kept in runs/ten
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from timing import write
+
+from pyg_neuralops.study.comparison import compare
+from pyg_neuralops.study.settings import Comparison
+
+PATCH = 24
+MODELS: dict[str, dict[str, Any]] = {
+    "la2former-global": {},
+    "la2former": {"k": PATCH},
+    "lrsa": {"num_latents": 32},
+    "la2former-lrsa": {"k": PATCH, "num_latents": 32},
+    "mesh-graph-net": {"num_layers": 8},
+}
+"""Linear attention alone, LA2Former, LRSA, their union, and a GNN with twice their layers."""
+
+SIZES: dict[str, dict[str, Any]] = {
+    "darcy": {"num_samples": 240, "resolution": 29},
+    "darcy-irregular": {"num_samples": 240, "points": 600},
+    "navier-stokes": {"num_samples": 48, "resolution": 24, "refine": 4},
+    "elasticity": {"num_samples": 240, "points": 600},
+    "plasticity": {"num_samples": 48, "columns": 26, "rows": 11},
+    "airfoil": {"num_samples": 240, "resolution": 67},
+    "pipe": {"num_samples": 240, "resolution": 33, "refine": 2},
+    "advection-diffusion": {"num_samples": 480, "points": 400},
+    "anisotropic-diffusion": {"num_samples": 480, "points": 400},
+    "poisson": {"num_samples": 240, "per_side": 8},
+}
+METRICS = {"advection-diffusion": "Upwind('wind', stretch=6)", "anisotropic-diffusion": "Tensor('conductivity')"}
+PERIODS = {"navier-stokes": 1.0}
+
+
+def comparison(name: str) -> Comparison:
+    models = {label: dict(arguments) for label, arguments in MODELS.items()}
+    if name in PERIODS:
+        for label in ("la2former", "la2former-lrsa"):
+            models[label]["period"] = PERIODS[name]
+    if name in METRICS:
+        models["gatv2, patches"] = {"model": "gatv2", "k": PATCH}
+        for label in ("la2former", "la2former-lrsa", "gatv2, patches"):
+            models[f"{label}, metric"] = {"model": label, **models[label], "metric": METRICS[name]}
+    return Comparison(
+        dataset=name,
+        dataset_args={**SIZES[name], "source": "generated"},
+        models=tuple(models),
+        overrides={label: arguments for label, arguments in models.items() if arguments},
+        epochs=10,
+        batch_size=4,
+        normalize_y="none" if name == "navier-stokes" else "channel",
+        hidden_channels=48,
+        num_layers=4,
+        out=f"runs/ten/{name}",
+    )
+
+
+def main(names: list[str]) -> None:
+    unknown = sorted(set(names) - set(SIZES))
+    if unknown:
+        sys.exit(f"unknown problems {unknown}; choose from {list(SIZES)}")
+    tables = {}
+    for name in names or SIZES:
+        print(f"== {name}", flush=True)
+        settings = comparison(name)
+        results = compare(settings)
+        errors = {label: found["test"]["mean"] for label, found in results["baselines"].items() if "test" in found}
+        errors |= {run["model"]: run["test"]["mean"] for run in results["runs"]}
+        tables[name] = {
+            "errors": errors,
+            "train_seconds": {run["model"]: run["train_seconds"] for run in results["runs"]},
+            "parameters": {run["model"]: run["parameters"] for run in results["runs"]},
+            "settings": settings.to_dict(),
+        }
+        for label, error in errors.items():
+            print(f"{label:30s} {100 * error:6.2f}%")
+    if set(tables) == set(SIZES):
+        write("ten_problems", {"problems": tables})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
