@@ -11,11 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from pyg_neuralops.cli import main
 from pyg_neuralops.data import read_hdf5, write_hdf5
+from pyg_neuralops.datasets import DATASETS, Darcy
 from pyg_neuralops.testing import random_mesh
 
 SMALL = ["--hidden-channels", "16", "--num-layers", "1", "--batch-size", "4", "--accelerator", "cpu"]
@@ -137,8 +139,41 @@ def test_data_generates_and_tells(folder, capsys):
     assert "25 to 25 points" in said
     assert "lies in darcy" in said
     assert "coefficient" in said
+    assert main([*words, "--preview"]) == 0
+    assert "picture: darcy/darcy-samples.png" in capsys.readouterr().out
+    assert (folder / "darcy" / "darcy-samples.png").stat().st_size > 1000
     assert main(["data"]) == 0
     assert "darcy-irregular" in capsys.readouterr().out
+
+
+def test_data_converts_official_files(folder, capsys, monkeypatch):
+    class Published(Darcy):
+        """Darcy with small official files."""
+
+        name = "published"
+        official_files = ("fields.npz",)
+        official_counts = (20, 4)
+
+        def count_official(self, files):
+            return 24
+
+        def read_official(self, files, rows):
+            values = torch.from_numpy(np.load(files["fields.npz"])["u"])
+            return (random_mesh(9, in_channels=1, seed=row).update({"y": values[row]}) for row in rows)
+
+    monkeypatch.setitem(DATASETS, "published", Published)
+    (folder / "downloads" / "inner").mkdir(parents=True)
+    np.savez(folder / "downloads" / "inner" / "fields.npz", u=np.random.default_rng(0).random((24, 9, 1), np.float32))
+    words = ["data", "published", "--root", "data", "--from"]
+    assert main([*words, "downloads"]) == 0
+    said = capsys.readouterr().out
+    assert "18 train, 2 val, 4 test" in said
+    assert "source: official" in said
+    assert main(["data", "published", "--root", "data"]) == 0  # converted once and for all
+    assert "source: official" in capsys.readouterr().out
+    assert "no ['fields.npz'] below meshes" in refused(capsys, *words, "meshes")
+    assert "poisson has no official files" in refused(capsys, "data", "poisson", "--from", "downloads")
+    assert "--from needs the name of a dataset" in refused(capsys, "data", "meshes.h5", "--from", "downloads")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..data import PROTOCOLS, HDF5Meshes, MeshData, split_indices
-from ..datasets import DATASETS
+from ..datasets import DATASETS, PDEDataset
 from ..engine import Task, make_task
 from ..transforms import GlobalsToNodes
 from .settings import DataChoice
@@ -116,12 +116,13 @@ def _task(choice: DataChoice) -> dict[str, Any]:
 
 def _named(choice: DataChoice) -> tuple[dict[str, list[MeshData]], dict[str, Any]]:
     cls = DATASETS[choice.dataset]
-    known = [
+    known = {
         name
-        for base in (cls, cls.__base__)
-        for name, parameter in inspect.signature(base.__init__).parameters.items()  # type: ignore[misc]
+        for base in cls.__mro__
+        if issubclass(base, PDEDataset)
+        for name, parameter in inspect.signature(base.__init__).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY and name not in RESERVED
-    ]
+    }
     unknown = sorted(set(choice.dataset_args) - set(known))
     if unknown:
         raise ValueError(f"dataset {choice.dataset!r} has no argument {unknown}; choose from {sorted(known)}")

@@ -64,7 +64,7 @@ def test_dataset_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"dataset": "darcie"}, r"unknown dataset 'darcie'; choose from \['darcy'"),
+        ({"dataset": "darcie"}, r"unknown dataset 'darcie'; choose from \['advection-diffusion'"),
         ({"dataset": "darcy", "dataset_args": {"pionts": 3}}, r"no argument \['pionts'\]; choose from .*'num_samples'"),
         ({"dataset": "darcy", "protocol": "papre"}, r"protocol='papre'; choose from"),
     ],
