@@ -1,6 +1,7 @@
 """Whole models: training steps as ratios of interleaved runs, and memory and time at 100,000 points.
 
 OMP_NUM_THREADS=2 python benchmarks/model_speed.py            # all; writes results/model_speed.json
+python benchmarks/model_speed.py transolver                   # training steps against Transolver; writes nothing
 python benchmarks/model_speed.py memory inference 100000      # one figure, in a process of its own
 """
 
@@ -10,12 +11,13 @@ import sys
 import time
 
 import torch
+from rivals import ReleasedPhysicsAttention
 from timing import in_fresh_process, interleaved, peak_mib, show, table, write
 from torch_geometric.data import Batch
 
 from pyg_neuralops.data import MeshData
 from pyg_neuralops.models import NeuralOperator, build_model
-from pyg_neuralops.nn import limit_memory
+from pyg_neuralops.nn import Block, limit_memory
 
 SIZE = {"in_channels": 1, "out_channels": 1, "hidden_channels": 128, "num_layers": 8}
 CASES = {"16,384 points, batch 1": (16384, 1), "972 points, batch 4": (972, 4)}
@@ -55,7 +57,18 @@ def against_transolver() -> dict:
     """The operators over Transolver with its official structure for irregular meshes, feed-forward ratio 2."""
     names = ("transolver", "lrsa", "la2former", "la2former-lrsa", "flare")
     ratio = {"transolver": {"ratio": 2.0}}
-    return steps("transolver", {name: build_model(name, **SIZE, **ratio.get(name, {})) for name in names})
+    models = {name: build_model(name, **SIZE, **ratio.get(name, {})) for name in names}
+    models["transolver, released operations"] = released_transolver()
+    return steps("transolver", models)
+
+
+def released_transolver() -> NeuralOperator:
+    """Our Transolver with the attention of the authors' code in its blocks."""
+    model = build_model("transolver", **SIZE, ratio=2.0)
+    for block in model.modules():
+        if isinstance(block, Block):
+            block.mixer = ReleasedPhysicsAttention(SIZE["hidden_channels"])
+    return model
 
 
 @torch.no_grad()
@@ -99,7 +112,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["memory"]:
+    if sys.argv[1:] == ["transolver"]:
+        against_transolver()
+    elif sys.argv[1:2] == ["memory"]:
         bound = None if sys.argv[4:] in ([], ["none"]) else float(sys.argv[4])
         print(memory(sys.argv[2], int(sys.argv[3]), bound))
     else:

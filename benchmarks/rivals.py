@@ -61,6 +61,36 @@ class OnTiles(nn.Module):
         return tiled_attention(q, k, v, tiles, **geometry).flatten(1)
 
 
+class ReleasedPhysicsAttention(nn.Module):
+    """Physics-Attention with the operations of Transolver's released code for irregular meshes, in their order.
+
+    Two projections, explicit head permutations, slices by ``einsum``, three separate projections of the tokens and
+    a softmax of their own. Samples of one size only.
+    """
+
+    def __init__(self, channels: int, heads: int = 8, num_slices: int = 64) -> None:
+        super().__init__()
+        self.heads, width = heads, channels // heads
+        self.values, self.keys = nn.Linear(channels, channels), nn.Linear(channels, channels)
+        self.slices = nn.Linear(width, num_slices)
+        self.temperature = nn.Parameter(torch.full((1, heads, 1, 1), 0.5))
+        self.q, self.k, self.v = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, mesh: Any) -> Tensor:
+        x = x.view(len(mesh.sizes), -1, x.shape[1])  # [B, L, C]
+        f, u = (
+            part(x).unflatten(2, (self.heads, -1)).permute(0, 2, 1, 3).contiguous() for part in (self.values, self.keys)
+        )
+        weight = (self.slices(u) / self.temperature).softmax(-1)  # [B, H, L, G]
+        token = torch.einsum("bhlc,bhlg->bhgc", f, weight)
+        token = token / (weight.sum(2) + 1e-5)[..., None].repeat(1, 1, 1, token.shape[-1])
+        q, k, v = self.q(token), self.k(token), self.v(token)
+        token = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1) @ v
+        y = torch.einsum("bhgc,bhlg->bhlc", token, weight)
+        return self.out(y.permute(0, 2, 1, 3).flatten(2)).flatten(0, 1)
+
+
 def flex_forward(q: Tensor, k: Tensor, v: Tensor, neighbour: Tensor, order: Tensor) -> Any:
     """A call of compiled FlexAttention (forward) with a block mask, nodes in the order of the tiles."""
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention

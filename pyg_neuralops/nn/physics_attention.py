@@ -59,12 +59,15 @@ class PhysicsAttention(nn.Module):
     def slice_weights(self, u: Tensor, mesh: Mesh) -> Tensor:
         """``u [B, H, L, d] -> w [B, H, L, G]``; rows of nodes sum to one, rows of padding to zero."""
         temperature = self.temperature.clamp(0.1, 5.0) if self.structured else self.temperature
-        weight = (self.slices(u) / temperature).softmax(-1)
+        # Divided before the product, where rows have d columns, not G; the weights would be the largest tensors here.
+        logits = (u / temperature) @ self.slices.weight.t() + self.slices.bias / temperature
+        weight = logits.softmax(-1)
         return weight if mesh.filled is None else weight * mesh.filled[:, None, :, None]
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         both = self.points(x, mesh) if self.structured else self.points(x)
-        u, f = (to_dense(split_heads(part, self.heads), mesh) for part in both.chunk(2, -1))  # [B, H, L, d]
+        # Contiguous: products of strided heads take twice as long.
+        u, f = (to_dense(split_heads(part, self.heads), mesh).contiguous() for part in both.chunk(2, -1))  # [B, H, L, d]
         weight = self.slice_weights(u, mesh)  # [B, H, L, G]
         token = weight.transpose(2, 3) @ f / (weight.sum(2)[..., None] + 1e-5)  # [B, H, G, d]
         token = F.scaled_dot_product_attention(*self.qkv(token).chunk(3, -1))
