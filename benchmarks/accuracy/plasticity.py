@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from pyg_neuralops.solvers.plasticity import HEIGHT, LENGTH, STEEL, random_die, solve_forging
+from pyg_neuralops.solvers.forging import HEIGHT, LENGTH, STEEL, solve_forging
+from pyg_neuralops.solvers.plasticity import random_die
 
 Setting = tuple[int, float, float]  # columns, density over that of steel, Courant number
 SETTINGS: dict[str, Setting] = {

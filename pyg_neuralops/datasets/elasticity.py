@@ -12,7 +12,8 @@ import torch
 from scipy.spatial import cKDTree
 
 from ..data import MeshData
-from ..solvers.elasticity import CENTRE, check_sizes
+from ..solvers.elasticity import check_sizes
+from ..solvers.unit_cell import CENTRE
 from .pde_dataset import PDEDataset
 
 XY_FILE, STRESS_FILE = "Random_UnitCell_XY_10.npy", "Random_UnitCell_sigma_10.npy"

@@ -67,7 +67,9 @@ class PhysicsAttention(nn.Module):
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         both = self.points(x, mesh) if self.structured else self.points(x)
         # Contiguous: products of strided heads take twice as long.
-        u, f = (to_dense(split_heads(part, self.heads), mesh).contiguous() for part in both.chunk(2, -1))  # [B, H, L, d]
+        u, f = (
+            to_dense(split_heads(part, self.heads), mesh).contiguous() for part in both.chunk(2, -1)
+        )  # [B, H, L, d]
         weight = self.slice_weights(u, mesh)  # [B, H, L, G]
         token = weight.transpose(2, 3) @ f / (weight.sum(2)[..., None] + 1e-5)  # [B, H, G, d]
         token = F.scaled_dot_product_attention(*self.qkv(token).chunk(3, -1))

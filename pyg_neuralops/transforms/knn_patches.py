@@ -10,10 +10,13 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
+from ..data import CELLS
 from ..ops import EdgeTiles, incoming_reach, knn_graph, metric_knn_graph, reachable_knn_graph
 from .keys import check_key
 from .mesh_edges import MeshEdges
-from .patch_metric import PatchMetric
+from .patch_cache import PatchCache
+from .patch_metric import PatchMetric, Upwind
+from .patch_metric import Tensor as TensorMetric
 
 
 @functional_transform("knn_patches")
@@ -34,6 +37,8 @@ class KNNPatches(BaseTransform):
         tiles: whether the patches are also stored as tiles (``tile_*``, see :class:`pyg_neuralops.ops.EdgeTiles`),
             which attention works on many times faster than on edges; models ask for them.
         backend: of :func:`pyg_neuralops.ops.knn_graph`, for plain patches.
+        cache_mib: memory for the patches of geometries seen lately; samples with equal positions (and cells or metric
+            field, where these matter) then share their patches. A user's own metric is never cached.
 
     Raises:
         ValueError: if k < 1, a period is negative, through_solid=False is combined with a period or metric,
@@ -49,6 +54,7 @@ class KNNPatches(BaseTransform):
         metric: PatchMetric | None = None,
         tiles: bool = False,
         backend: str = "auto",
+        cache_mib: float = 256,
     ):
         if not isinstance(k, int) or k < 1:
             raise ValueError(f"k={k!r}; it must be an integer of at least 1")
@@ -59,6 +65,8 @@ class KNNPatches(BaseTransform):
         if any(side < 0 for side in self.period):
             raise ValueError(f"period={period}; side lengths must be positive, 0 or None for an axis without period")
         self.k, self.through_solid, self.metric, self.tiles, self.backend = k, through_solid, metric, tiles, backend
+
+        self.cache = PatchCache(cache_mib)
 
     @property
     def key(self) -> str:
@@ -74,13 +82,35 @@ class KNNPatches(BaseTransform):
         if found is not None:
             check_key("patches", found, self.key)
             return self._with_tiles(data)
+        geometry = self._geometry(data)
+        known = None if geometry is None else self.cache.get(geometry)
+        if known is not None:
+            return data.update(known)
+        before = set(data.keys())
+        data = self._with_tiles(self._with_patches(data))
+        if geometry is not None:
+            self.cache.put(geometry, {name: data[name] for name in data.keys() if name not in before})  # noqa: SIM118
+        return data
+
+    def _geometry(self, data: Data) -> str | None:
+        """What the patches of a sample depend on, in short; None where that is not known."""
+        if self.cache.max_mib == 0 or type(self.metric) not in (type(None), Upwind, TensorMetric):
+            return None
+        tensors = [data.pos, data.get("batch")]
+        if isinstance(self.metric, (Upwind, TensorMetric)):
+            tensors.append(data.get(self.metric.field))
+        if not self.through_solid:
+            tensors += [data.get(name) for name in ("edge_index", *CELLS)]
+        return self.cache.key(tensors)
+
+    def _with_patches(self, data: Data) -> Data:
         period = self._period(data.pos)
         data.patch_index = self._neighbours(data, period)
         data.patch_reach = incoming_reach(data.pos, data.patch_index, period)
         if period is not None:
             data.patch_period = period[None]
         data.patch_key = self.key
-        return self._with_tiles(data)
+        return data
 
     def _with_tiles(self, data: Data) -> Data:
         if self.tiles and data.get("tile_bits") is None:

@@ -8,7 +8,8 @@ import scipy.io
 import torch
 
 from pyg_neuralops.datasets.plasticity import FILE, Plasticity
-from pyg_neuralops.solvers.plasticity import LENGTH, random_die, sample_plasticity
+from pyg_neuralops.solvers.forging import LENGTH
+from pyg_neuralops.solvers.plasticity import random_die, sample_plasticity
 
 TINY = {"num_samples": 12, "columns": 11, "rows": 4, "density_scale": 100.0, "workers": 0}
 COUNT = 14

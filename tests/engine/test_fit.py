@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from toy import Toy, toy_run, toy_samples
 from pyg_neuralops.checkpoint import load_info, load_model
 from pyg_neuralops.data import mesh_loader
 from pyg_neuralops.engine import evaluate, fit, predict
+from pyg_neuralops.models import build_model
 from pyg_neuralops.normalize import normalized
 
 
@@ -139,3 +141,22 @@ def test_nothing_is_printed(tmp_path, capfd):
     fit(*toy_run(), out=tmp_path, epochs=1)
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
+
+
+def test_the_mean_gate_of_every_layer_is_in_the_history(tmp_path):
+    train, val = toy_samples(8, 1), toy_samples(4, 2)
+    torch.manual_seed(0)
+    model = build_model("la2former", in_channels=1, out_channels=1, hidden_channels=8, num_layers=2, k=4, fusion="gate")
+    train, val = ([model.prepare(sample) for sample in samples] for samples in (train, val))
+    model = normalized(model, train)
+    result = fit(model, mesh_loader(train, 4, shuffle=True), mesh_loader(val, 4), out=tmp_path, epochs=2, lr=1e-2)
+    assert set(result.history[0]) >= {"gate0", "gate1"}
+    for number, block in enumerate(model.model.blocks):
+        last = result.history[-1][f"gate{number}"]
+        assert 0 < last < 1
+        assert last != result.history[0][f"gate{number}"]
+        assert result.best_epoch == 1 or math.isclose(last, float(block.mixer.mean_gate), rel_tol=1e-6)
+    head = (tmp_path / "history.csv").read_text().splitlines()[0]
+    assert head == "epoch,seconds,batches,lr,loss,val,gate0,gate1"
+    resumed = fit(model, mesh_loader(train, 4, shuffle=True), mesh_loader(val, 4), out=tmp_path, epochs=2, lr=1e-2)
+    assert resumed.history == result.history

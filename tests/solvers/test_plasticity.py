@@ -3,8 +3,9 @@ import pytest
 import skfem
 from skfem.models.elasticity import linear_elasticity
 
+from pyg_neuralops.solvers.forging import HEIGHT, LENGTH, STEEL, solve_forging
 from pyg_neuralops.solvers.plastic_quads import PlaneStressJ2, PlasticQuads
-from pyg_neuralops.solvers.plasticity import HEIGHT, LENGTH, STEEL, random_die, sample_plasticity, solve_forging
+from pyg_neuralops.solvers.plasticity import random_die, sample_plasticity
 
 YOUNGS, POISSON, YIELD = STEEL["youngs"], STEEL["poisson"], STEEL["yield_stress"]
 QUICK = {"density": 25 * STEEL["density"]}
