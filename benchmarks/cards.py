@@ -62,7 +62,7 @@ def figures(name: str) -> tuple[Splits, dict[str, Any]]:
 def write_card(name: str, splits: Splits, found: dict[str, Any]) -> None:
     names = splits.info["names"]["y"]
     picture = plot_samples(splits.train, name=f"{name}: {names[-1]}", window=splits.info["window"])
-    save_figure(picture, CARDS / name / "samples.png", dpi=70)
+    save_figure(picture, CARDS / name / "samples.png", dpi=50)
     rows = [f"| {title} | {100 * error:.1f}% |" for title, error in found["baselines"].items() if error is not None]
     sizes = found["sizes"]
     table = (

@@ -51,3 +51,11 @@ def test_patches_that_follow_the_wind(tmp_path):
     upwind = ((data.pos[source] - data.pos[target]) * data.wind[target]).sum(1) < 0
     assert upwind.float().mean() > 0.6
     assert (tmp_path / "patches.png").stat().st_size > 1000
+
+
+def test_free_rollout(tmp_path):
+    small = {"num_samples": 12, "epochs": 1, "resolution": 8, "refine": 1, "dt": 0.5, "workers": 0}
+    free = example("free_rollout").main(tmp_path / "data", tmp_path / "run", **small)
+    assert free.frames.shape == (64, 10)
+    assert free.errors.shape == (1, 10)
+    assert (tmp_path / "run" / "rollout.png").stat().st_size > 1000
