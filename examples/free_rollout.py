@@ -41,9 +41,9 @@ def main(
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     first, second, curve = figure.subplots(1, 3)
     for ax, frames, title in ((first, sample.y, "truth, t = 20"), (second, free.frames, "free run, t = 20")):
-        ax.imshow(frames[:, -1].reshape(sample.grid_shape).T, origin="lower", cmap="RdBu", vmin=-3, vmax=3)
+        ax.imshow(frames[:, -1].reshape(sample.grid_shape).T.numpy(), origin="lower", cmap="RdBu", vmin=-3, vmax=3)
         ax.set(title=title, xticks=[], yticks=[])
-    curve.plot(range(11, 21), 100 * free.errors[0], "o-")
+    curve.plot(range(11, 21), (100 * free.errors[0]).numpy(), "o-")
     curve.set(xlabel="t", ylabel="relative L2 error, %", ylim=(0, None))
     figure.savefig(Path(out) / "rollout.png", dpi=120)
     return free

@@ -20,13 +20,10 @@ SETS = {
 }
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_a_set_with_time_is_trained_step_by_step_and_scored_whole(name, tmp_path):
-    arguments, in_channels, out_channels, columns = SETS[name]
-    root, out = tmp_path / "data", tmp_path / "out"
-    comparison = Comparison(
+def small(name, root, out):
+    return Comparison(
         dataset=name,
-        dataset_args={"num_samples": 12, **arguments},
+        dataset_args={"num_samples": 12, **SETS[name][0]},
         root=str(root),
         workers=0,
         models=("graph-sage",),
@@ -37,7 +34,13 @@ def test_a_set_with_time_is_trained_step_by_step_and_scored_whole(name, tmp_path
         accelerator="cpu",
         out=str(out),
     )
-    (run,) = compare(comparison, progress=False)["runs"]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_with_time_is_trained_step_by_step_and_scored_whole(name, tmp_path):
+    _, in_channels, out_channels, columns = SETS[name]
+    root, out = tmp_path / "data", tmp_path / "out"
+    (run,) = compare(small(name, root, out), progress=False)["runs"]
     assert (run["config"]["in_channels"], run["config"]["out_channels"]) == (in_channels, out_channels)
     assert len(run["test"]["per_sample"]) == len(run["test_integral"]["per_sample"])
     assert (out / "fields.png").stat().st_size > 1000
@@ -54,22 +57,7 @@ def test_a_set_with_time_is_trained_step_by_step_and_scored_whole(name, tmp_path
 def test_a_trained_model_rolls_out(tmp_path):
     arguments, *_ = SETS["navier-stokes"]
     root = tmp_path / "data"
-    compare(
-        Comparison(
-            dataset="navier-stokes",
-            dataset_args={"num_samples": 12, **arguments},
-            root=str(root),
-            workers=0,
-            models=("graph-sage",),
-            hidden_channels=8,
-            num_layers=1,
-            epochs=1,
-            batch_size=16,
-            accelerator="cpu",
-            out=str(tmp_path / "out"),
-        ),
-        progress=False,
-    )
+    compare(small("navier-stokes", root, tmp_path / "out"), progress=False)
     checkpoint = tmp_path / "out" / "graph-sage" / "seed0" / "best.safetensors"
     model = load_model(checkpoint)
     sample = NavierStokes(root, "test", num_samples=12, workers=0, **arguments)[0]
