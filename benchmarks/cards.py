@@ -70,6 +70,11 @@ def write_card(name: str, splits: Splits, found: dict[str, Any]) -> None:
         f"{sizes['train']} training samples (`python benchmarks/cards.py`):\n\n"
         "| prediction | error |\n|---|---|\n" + "\n".join(rows) + "\n"
     )
+    seconds = "" if found["seconds"] is None else f"generated in {found['seconds']:.0f} s on two cores; "
+    table += (
+        f"\nThe default set: {seconds}raw files {found['mib']['raw']:.0f} MiB, processed files "
+        f"{found['mib']['processed']:.0f} MiB.\n"
+    )
     card = CARDS / name / "README.md"
     text = card.read_text()
     card.write_text(re.sub(r"## Trivial baselines\n.*?(?=\n## |\Z)", lambda match: table, text, flags=re.DOTALL))

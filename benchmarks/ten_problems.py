@@ -15,27 +15,27 @@ from timing import write
 from pyg_neuralops.study.comparison import compare
 from pyg_neuralops.study.settings import Comparison
 
-PATCH = 24
+PATCH = 16
 MODELS: dict[str, dict[str, Any]] = {
-    "la2former-global": {},
-    "la2former": {"k": PATCH},
-    "lrsa": {"num_latents": 32},
-    "la2former-lrsa": {"k": PATCH, "num_latents": 32},
+    "la2former-global": {"heads": 4},
+    "la2former": {"heads": 4, "k": PATCH},
+    "lrsa": {"heads": 4, "num_latents": 32},
+    "la2former-lrsa": {"heads": 4, "k": PATCH, "num_latents": 32},
     "mesh-graph-net": {"num_layers": 8},
 }
 """Linear attention alone, LA2Former, LRSA, their union, and a GNN with twice their layers."""
 
 SIZES: dict[str, dict[str, Any]] = {
-    "darcy": {"num_samples": 240, "resolution": 29},
-    "darcy-irregular": {"num_samples": 240, "points": 600},
-    "navier-stokes": {"num_samples": 48, "resolution": 24, "refine": 4},
-    "elasticity": {"num_samples": 240, "points": 600},
-    "plasticity": {"num_samples": 48, "columns": 26, "rows": 11},
-    "airfoil": {"num_samples": 240, "resolution": 67},
-    "pipe": {"num_samples": 240, "resolution": 33, "refine": 2},
-    "advection-diffusion": {"num_samples": 480, "points": 400},
-    "anisotropic-diffusion": {"num_samples": 480, "points": 400},
-    "poisson": {"num_samples": 240, "per_side": 8},
+    "darcy": {"num_samples": 240, "resolution": 21, "refine": 20},
+    "darcy-irregular": {"num_samples": 240, "points": 400},
+    "navier-stokes": {"num_samples": 48, "resolution": 16, "refine": 4},
+    "elasticity": {"num_samples": 240, "points": 400},
+    "plasticity": {"num_samples": 48, "columns": 21, "rows": 9},
+    "airfoil": {"num_samples": 240, "resolution": 45, "refine": 2},
+    "pipe": {"num_samples": 240, "resolution": 17, "refine": 4},
+    "advection-diffusion": {"num_samples": 480, "points": 300},
+    "anisotropic-diffusion": {"num_samples": 480, "points": 300},
+    "poisson": {"num_samples": 240, "per_side": 7},
 }
 METRICS = {"advection-diffusion": "Upwind('wind', stretch=6)", "anisotropic-diffusion": "Tensor('conductivity')"}
 PERIODS = {"navier-stokes": 1.0}
@@ -55,10 +55,10 @@ def comparison(name: str) -> Comparison:
         dataset_args={**SIZES[name], "source": "generated"},
         models=tuple(models),
         overrides={label: arguments for label, arguments in models.items() if arguments},
-        epochs=8,
+        epochs=10,
         batch_size=4,
         normalize_y="none" if name == "navier-stokes" else "channel",
-        hidden_channels=48,
+        hidden_channels=32,
         num_layers=4,
         out=f"runs/ten/{name}",
     )

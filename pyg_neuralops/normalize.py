@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -123,7 +123,7 @@ def normalized(model: nn.Module, samples: Iterable[Data], *, x: str = "channel",
         samples: the training samples; iterated once per field.
         x, y: mode of the input and target fields ("channel", "scalar" or "none").
     """
-    samples = samples if isinstance(samples, (list, tuple)) else list(samples)
+    samples = samples if isinstance(samples, Sequence) else list(samples)
     if not samples:
         raise ValueError("there is no training sample to fit normalisers to")
     prepared = model.prepare(samples[0])  # type: ignore[operator]

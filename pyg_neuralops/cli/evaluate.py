@@ -29,9 +29,9 @@ class Evaluate:
     """Allow the checkpoint to name a class of your own, which is then imported."""
 
     def run(self) -> None:
-        from ..checkpoint import load_model
+        from ..checkpoint import load_info, load_model
         from ..data import mesh_loader
-        from ..engine import evaluate
+        from ..engine import evaluate, task_of
         from ..study.data import load_splits
         from ..study.provenance import environment, write_json
         from ..study.run import check_channels, compute_device, summary
@@ -44,9 +44,10 @@ class Evaluate:
         if not samples:
             there = [name for name, part in parts.items() if part]
             raise ValueError(f"split={self.split!r}; choose from {there}")
-        check_channels(model, splits.task, samples[0])
+        task = splits.task if self.data.task else task_of(load_info(self.checkpoint).get("data", {}))
+        check_channels(model, task, samples[0])
         loader = mesh_loader(samples, self.batch_size, max_nodes=self.max_nodes)
-        errors = summary(evaluate(model, loader, splits.task, compute_device(self.accelerator)))
+        errors = summary(evaluate(model, loader, task, compute_device(self.accelerator)))
         out = Path(self.out) if self.out else Path(self.checkpoint).with_name(f"errors-{self.split}.json")
         write_json(
             out,

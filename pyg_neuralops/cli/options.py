@@ -66,11 +66,11 @@ class DataOptions(SourceOptions):
     @classmethod
     def from_choice(cls, choice: DataChoice) -> DataOptions:
         names = {"dataset", "protocol", "split_seed", "task", "root", "workers"}
-        return cls(
-            **{name: getattr(choice, name) for name in names},
-            data_args=words(choice.dataset_args),
-            task_args=words(choice.task_args or {}),
-        )
+        given, options = dict(choice.dataset_args), {"data_seed": "seed"}
+        found: dict[str, Any] = {name: getattr(choice, name) for name in names}
+        for option in ("num_samples", "points", "resolution", "data_seed", "source"):
+            found[option] = given.pop(options.get(option, option), None)
+        return cls(**found, data_args=words(given), task_args=words(choice.task_args or {}))
 
 
 @dataclass(frozen=True, kw_only=True)

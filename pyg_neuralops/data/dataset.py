@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import types
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch_geometric.data import InMemoryDataset
 from torch_geometric.data.data import BaseData
@@ -24,14 +27,21 @@ def fingerprint(value: Any) -> str:
 
 
 def _describe(value: Any) -> str:
+    if isinstance(value, functools.partial):
+        return f"partial({_describe([value.func, value.args, value.keywords])})"
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value) if value.dtype.kind in "biuf" else value.tolist()
+    if isinstance(value, types.MethodType):
+        return f"{value.__func__.__qualname__} of {_describe(value.__self__)}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(_describe, value)) + "]"
     if isinstance(value, dict):
         return "{" + ",".join(f"{k}:{_describe(v)}" for k, v in sorted(value.items())) + "}"
     if isinstance(value, torch.Tensor):
         return f"tensor{tuple(value.shape)}{value.flatten().tolist()}"
-    if hasattr(value, "__code__"):
-        return f"{value.__qualname__}{value.__code__.co_code.hex()}{value.__code__.co_consts}"
+    if isinstance(value, types.FunctionType):
+        inner = [value.__defaults__, value.__kwdefaults__, [cell.cell_contents for cell in value.__closure__ or ()]]
+        return f"{value.__qualname__}{value.__code__.co_code.hex()}{value.__code__.co_consts}{_describe(inner)}"
     if hasattr(value, "__dict__") and not isinstance(value, type):
         return f"{type(value).__qualname__}{_describe(vars(value))}"
     return repr(value)
@@ -56,6 +66,8 @@ class MeshDataset(InMemoryDataset):
                     self.download()
 
     def _process(self) -> None:
+        if not self.processed_file_names:  # samples come straight from the raw file
+            return
         if self.force_reload or not all(map(os.path.exists, self.processed_paths)):
             with locked(self.processed_dir):
                 if self.force_reload or not all(map(os.path.exists, self.processed_paths)):

@@ -41,6 +41,8 @@ FORMAT, VERSION = "pyg_neuralops.meshes", 1
 NODE_FIELDS = ("pos", "x", "y", "weight", "wind", "conductivity")
 SAMPLE_FIELDS = ("theta", "time", "grid_shape", "split")
 SPLITS = ("train", "val", "test")
+FLUSHED = 2**26
+"""Bytes held before they are written."""
 
 
 class _Columns:
@@ -49,8 +51,10 @@ class _Columns:
     def __init__(self, file: h5py.File):
         self.file = file
         self.rows: dict[str, list[np.ndarray]] = {}
+        self.nbytes = 0
 
     def add(self, name: str, rows: np.ndarray) -> None:
+        self.nbytes += rows.nbytes
         self.rows.setdefault(name, []).append(rows)
 
     def flush(self) -> None:
@@ -72,6 +76,7 @@ class _Columns:
             data.resize(len(data) + len(block), axis=0)
             data[len(data) - len(block) :] = block
         self.rows.clear()
+        self.nbytes = 0
 
 
 def write_hdf5(
@@ -107,7 +112,7 @@ def write_hdf5(
                 columns.add(name, cells.t().cpu().numpy())
                 ptr.setdefault(name, [0]).append(ptr.get(name, [0])[-1] + cells.shape[1])
             _add_sample_fields(columns, data, index)
-            if index % 64 == 63:
+            if index % 64 == 63 or columns.nbytes > FLUSHED:
                 columns.flush()
                 raw.check()
         if len(ptr["node"]) == 1:

@@ -88,7 +88,7 @@ def mesh_loader(
     """A PyG ``DataLoader`` over prepared samples.
 
     Args:
-        samples: a list of samples or a dataset.
+        samples: a list of samples or a dataset; every one is looked at once for its size where ``max_nodes`` is given.
         batch_size: most samples in a batch.
         max_nodes: most nodes in a batch, so that memory is bounded when mesh sizes differ.
         shuffle, seed: the order, which depends on (seed, epoch) alone.
@@ -99,5 +99,6 @@ def mesh_loader(
     """
     if len(samples) == 0:
         raise ValueError("there is no sample to load; at least one is needed")
-    sampler = MeshBatchSampler([s.num_nodes for s in samples], batch_size, max_nodes, shuffle, seed)
+    sizes = [1] * len(samples) if max_nodes is None else [sample.num_nodes for sample in samples]
+    sampler = MeshBatchSampler(sizes, batch_size, max_nodes, shuffle, seed)
     return DataLoader(samples, batch_sampler=sampler, num_workers=num_workers)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..data import MeshData
+from ..solvers.triangles import boundary_edges
 from .pde_dataset import PDEDataset
 
 
@@ -54,16 +55,9 @@ class DarcyIrregular(PDEDataset):
 
     def to_mesh(self, arrays: Mapping[str, np.ndarray]) -> MeshData:
         # GNNs on the mesh have no other way to tell where u = 0 is imposed (a node type, Pfaff et al. 2021).
-        x = np.stack([arrays["a"], _on_boundary(arrays["triangles"], len(arrays["points"]))], 1)
+        mark = np.zeros(len(arrays["points"]))
+        mark[boundary_edges(arrays["triangles"])] = 1
+        x = np.stack([arrays["a"], mark], 1)
         fields = {"pos": arrays["points"], "x": x, "y": arrays["u"][:, None]}
         tensors = {name: torch.from_numpy(value).float() for name, value in fields.items()}
         return MeshData(**tensors, face=torch.from_numpy(arrays["triangles"]).int().t().contiguous())
-
-
-def _on_boundary(triangles: np.ndarray, num_points: int) -> np.ndarray:
-    """1 at the ends of the edges that belong to one triangle only, else 0. ``[T, 3] -> [num_points]``"""
-    edges = np.sort(np.concatenate([triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]), 1)
-    edges, counts = np.unique(edges, axis=0, return_counts=True)
-    mark = np.zeros(num_points)
-    mark[edges[counts == 1]] = 1
-    return mark

@@ -28,6 +28,7 @@ class OfficialFiles:
 
     # Of the dataset that this is a part of.
     name: ClassVar[str]
+    version: ClassVar[int]
     names: ClassVar[Mapping[str, Any]]
     units: ClassVar[Mapping[str, Any]]
     root: str
@@ -47,15 +48,38 @@ class OfficialFiles:
     @classmethod
     def find_official(cls, root: str | os.PathLike[str]) -> dict[str, Path]:
         """The official files below ``root/raw`` by name; empty unless all are there."""
-        found = {name: sorted(Path(root, "raw").rglob(name)) for name in cls.official_files}
-        return {name: paths[0] for name, paths in found.items()} if all(found.values()) else {}
+        folder = Path(root, "raw")
+        found = {name: [folder / name, *sorted(folder.rglob(name))] for name in cls.official_files}
+        there = {name: [path for path in paths if path.is_file()] for name, paths in found.items()}
+        return {name: paths[0] for name, paths in there.items()} if all(there.values()) else {}
+
+    @classmethod
+    def has_official(cls, root: str | os.PathLike[str], converted: str, insist: bool) -> bool:
+        """Whether ``root`` has the official files, or the file that they were converted to.
+
+        Raises:
+            FileNotFoundError: if not, but ``insist`` or a part of them is there: official and generated samples must
+                not be taken for each other.
+        """
+        folder = Path(root, "raw")
+        if (folder / converted).exists() or cls.find_official(root):
+            return bool(cls.official_files)
+        traces = [path for name in cls.official_files for path in folder.rglob(name)]
+        traces += folder.glob(f"{cls.name}-v{cls.version}-official-*.h5") if cls.official_files else []
+        if insist or traces:
+            only = f" (only {', '.join(sorted(path.name for path in traces))})" if traces else ""
+            raise FileNotFoundError(
+                f"no official files below {folder}{only}; all of {list(cls.official_files)} are needed"
+                + ("" if insist else ", or source='generated'")
+            )
+        return False
 
     @classmethod
     def link_official(cls, source: str | os.PathLike[str], root: str | os.PathLike[str]) -> list[Path]:
         """Make the official files found below the folder ``source`` known to ``root``, as links in ``root/raw``.
 
         Raises:
-            ValueError: if the set has no official files.
+            ValueError: if the set has no official files, or ``root/raw`` holds other ones of that name.
             FileNotFoundError: naming those that are not below ``source``.
             OSError: if the root cannot be written.
         """
@@ -68,11 +92,17 @@ class OfficialFiles:
         links = []
         with locked(Path(root, "raw")):
             for name, paths in found.items():
-                links.append(Path(root, "raw", name))
-                if links[-1].is_symlink():
-                    links[-1].unlink()
-                if not links[-1].exists():
-                    links[-1].symlink_to(paths[0].resolve())
+                link, target = Path(root, "raw", name), paths[0].resolve()
+                links.append(link)
+                if link.exists() and link.resolve() == target:
+                    continue
+                if link.exists() and not link.is_symlink():
+                    raise ValueError(f"{link} is there already, and is not {target}; remove one of them")
+                link.unlink(missing_ok=True)
+                link.symlink_to(target)
+                # What was converted from other files is no longer theirs.
+                for old in link.parent.glob(f"{cls.name}-v*-official-*.h5"):
+                    old.unlink()
         return links
 
     def convert(self) -> None:
@@ -104,7 +134,10 @@ class OfficialFiles:
             raise ValueError(f"the official files of {self.name} hold {count} samples; {needed} are needed")
         if self.stream == "train" or own_file:
             return range(size)
-        first = count - size if self.official_test == "last" else self.counts[0]
+        if self.official_test == "last":
+            return range(count - size, count)
+        # Next to the published train rows, so that no smaller set is tested on what a full one is trained on.
+        first = self.official_counts[0] if count >= sum(self.official_counts) else self.counts[0]
         return range(first, first + size)
 
     def _digest(self, path: Path) -> str:

@@ -53,7 +53,8 @@ class PDEDataset(OfficialFiles, MeshDataset):
         split: "train", "val" or "test".
         num_samples: of both streams together; ``num_default``, or the published number of official ones, when None.
         seed: base of all seeds, at least 0; official files have none.
-        source: "auto" takes official files where there are any; "official" insists; "generated" ignores them.
+        source: "auto" takes official files where there are any; "official" insists; "generated" ignores them. Official
+            samples follow ``official_parameters`` alone of the solver's.
         protocol: "standard" or "paper".
         transform, pre_transform, force_reload: as in PyG; force_reload processes again, and keeps the raw file.
         workers: generating processes; the number of cores when None, 0 for this process.
@@ -118,15 +119,9 @@ class PDEDataset(OfficialFiles, MeshDataset):
         self.workers = (os.cpu_count() or 1) if workers is None else workers
         self.stream = "test" if split == "test" else "train"
         root = os.fspath(Path("datasets", self.name) if root is None else root)
-        self.parameters = dict(parameters)
+        self.parameters = {k: v.item() if isinstance(v, np.generic) else v for k, v in parameters.items()}
         self.source, self.counts = "official", self._counts(num_samples, self.official_counts)
-        found = self.find_official(root)
-        converted = self.official_files and Path(root, "raw", f"{self._stem}.h5").exists()
-        if source == "official" and not (found or converted):
-            raise FileNotFoundError(
-                f"no official files below {Path(root, 'raw')}; all of {list(self.official_files)} are needed"
-            )
-        if source == "generated" or not (found or converted):
+        if source == "generated" or not self.has_official(root, f"{self._stem}.h5", source == "official"):
             self.source, self.counts = "generated", self._counts(num_samples, self.num_default)
         self.num_samples = sum(self.counts)
         super().__init__(root, transform, pre_transform, force_reload=force_reload)
@@ -170,9 +165,11 @@ class PDEDataset(OfficialFiles, MeshDataset):
     def processed_file_names(self) -> list[str]:
         if self.on_disk:
             return []
-        rows = self._rows
-        key = "" if self.pre_transform is None else f"-{fingerprint(self.pre_transform)}"
-        return [f"{self._stem}-{self.split}{rows.start}to{rows.stop}{key}.pt"]
+        rows, raw = self._rows, Path(self.raw_paths[0])
+        # A raw file that was made again must not be served from the old cache.
+        stat = raw.stat() if raw.exists() else None
+        key = fingerprint([stat and [stat.st_size, stat.st_mtime_ns], self.pre_transform])
+        return [f"{self._stem}-{self.split}{rows.start}to{rows.stop}-{key}.pt"]
 
     @property
     def _rows(self) -> range:
@@ -215,7 +212,7 @@ class PDEDataset(OfficialFiles, MeshDataset):
         shutil.rmtree(Path(self.raw_dir, f"{self._stem}.parts"), ignore_errors=True)
 
     def _provenance(self, parts: Sequence[Path]) -> dict[str, Any]:
-        """What made the file; of the solver's scalars (residual, redraws ...) the greatest and the sum."""
+        """What made the file; of the solver's scalars (residual, redraws ...) least, greatest and mean."""
         scalars: dict[str, list[float]] = {}
         for part in parts:
             for arrays in load_part(part):
@@ -232,8 +229,9 @@ class PDEDataset(OfficialFiles, MeshDataset):
             "seed": self.seed,
             **self.parameters,
             "versions": [f"python {platform.python_version()}", *versions],
+            **{f"{key}_min": min(values) for key, values in scalars.items()},
             **{f"{key}_max": max(values) for key, values in scalars.items()},
-            **{f"{key}_sum": sum(values) for key, values in scalars.items()},
+            **{f"{key}_mean": sum(values) / len(values) for key, values in scalars.items()},
         }
 
     def process(self) -> None:

@@ -80,7 +80,7 @@ class Plasticity(PDEDataset):
                 f"columns={columns}, rows={rows}, density_scale={density_scale}; "
                 "they must be at least 2, at least 2, and positive"
             )
-        parameters = {"columns": columns, "rows": rows, "density_scale": density_scale}
+        parameters = {"columns": columns, "rows": rows, "density_scale": float(density_scale)}
         super().__init__(parameters, root, split, **options)
 
     def to_mesh(self, arrays: Mapping[str, np.ndarray]) -> MeshData:

@@ -22,16 +22,24 @@ class NextFrame(SteadyField):
 
     Args:
         channels: O, columns of a frame.
+        frames: T of the answer for samples without ``y``.
 
     Raises:
-        ValueError: for samples whose ``y`` is not made of whole frames.
+        ValueError: if ``channels`` or ``frames`` < 1; for samples without ``x``, or whose ``y`` is not whole frames.
     """
 
-    def __init__(self, channels: int = 1):
-        self.channels = channels
+    def __init__(self, channels: int = 1, frames: int = 10):
+        if channels < 1 or frames < 1:
+            raise ValueError(f"channels={channels}, frames={frames}; they must be at least 1")
+        self.channels, self.frames = channels, frames
 
     def steps(self, sample: Data) -> int:
         """T."""
+        if sample.get("x") is None or sample.x.shape[1] < self.channels:
+            found = 0 if sample.get("x") is None else sample.x.shape[1]
+            raise ValueError(f"x has {found} columns; a window of frames of {self.channels} is needed")
+        if sample.get("y") is None:
+            return self.frames
         columns = sample.y.shape[1]
         if columns % self.channels:
             raise ValueError(f"y has {columns} columns, which are not whole frames of {self.channels}")
@@ -40,9 +48,13 @@ class NextFrame(SteadyField):
     def items(self, samples: Sequence[Data]) -> Sequence[Data]:
         found = []
         for sample in samples:
+            steps = self.steps(sample)
             fixed, window = sample.x.tensor_split([sample.x.shape[1] % self.channels], 1)
+            if sample.get("y") is None:  # nothing to learn from; the first window is what can be said
+                found.append(sample)
+                continue
             film = torch.cat([window, sample.y], 1)
-            for step in range(self.steps(sample)):
+            for step in range(steps):
                 first = step * self.channels
                 last = first + window.shape[1]
                 item = copy.copy(sample)

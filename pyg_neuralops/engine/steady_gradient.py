@@ -15,17 +15,21 @@ class SteadyGradient(SteadyField):
 
     .. math:: \ell = e(\hat y, y) + \lambda \sum_a e(\partial_a \hat y, \partial_a y)
 
-    with e the relative L2 error and central differences at the inner nodes of grids with equal spacing: the
-    Transolver family's loss for Darcy, with :math:`\lambda = 0.1`.
+    with e the relative L2 error and central differences at the inner nodes of grids with equal spacing; after the
+    Transolver family's loss for Darcy, which has :math:`\lambda = 0.1` too, but differences up to the boundary, where
+    it puts the prediction to zero.
 
     Args:
         strength: :math:`\lambda`.
 
     Raises:
-        ValueError: in :meth:`loss`, for samples that are not grids of at least three nodes along each axis.
+        ValueError: if ``strength`` is negative; in :meth:`loss`, for samples that are not grids of at least three
+            nodes along each axis.
     """
 
     def __init__(self, strength: float = 0.1):
+        if not strength >= 0:
+            raise ValueError(f"strength={strength}; it must be at least 0")
         self.strength = strength
 
     def loss(self, prediction: Tensor, item: Data) -> Tensor:

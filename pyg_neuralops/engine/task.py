@@ -19,7 +19,7 @@ class Task(Protocol):
     """
 
     def items(self, samples: Sequence[Data]) -> Sequence[Data]:
-        """What to train on, made from samples; tensors are shared, not copied."""
+        """What to train on, made from samples, with as little copied as can be."""
 
     def predict(self, model: nn.Module, item: Data) -> Tensor:
         """The prediction for a batch of items, ``[N, O]`` in physical units."""

@@ -30,12 +30,12 @@ class TimeQuery(SteadyField):
     """
 
     def __init__(self, times: int):
-        if times < 1:
-            raise ValueError(f"times={times}; it must be at least 1")
+        if not isinstance(times, int) or times < 1:
+            raise ValueError(f"times={times!r}; it must be an integer of at least 1")
         self.times = times
 
     def items(self, samples: Sequence[Data]) -> Sequence[Data]:
-        return [self.item(sample, index) for sample in samples for index in range(self.times)]
+        return _Items(self, samples)
 
     def item(self, sample: Data, index: int) -> Data:
         """The sample at its time number ``index``."""
@@ -53,6 +53,20 @@ class TimeQuery(SteadyField):
 
     def __repr__(self) -> str:
         return f"TimeQuery(times={self.times})"
+
+
+class _Items(Sequence[Data]):
+    """All times of all samples; an item is made when it is asked for, as all of them would fill the memory."""
+
+    def __init__(self, task: TimeQuery, samples: Sequence[Data]):
+        self.task, self.samples = task, samples
+
+    def __len__(self) -> int:
+        return len(self.samples) * self.task.times
+
+    def __getitem__(self, index: int) -> Data:  # type: ignore[override]
+        sample, time = divmod(range(len(self))[index], self.task.times)
+        return self.task.item(self.samples[sample], time)
 
 
 def time_embedding(time: float) -> Tensor:

@@ -32,7 +32,7 @@ def normalize(x: Tensor) -> Tensor:
         return F.rms_norm(x, x.shape[-1:], eps=EPS)
     if torch.compiler.is_compiling():  # a compiler fuses by itself
         return x * _scale(x)
-    return _Normalize.apply(x)
+    return _Normalize.apply(x)[0]
 
 
 def _scale(x: Tensor) -> Tensor:
@@ -42,17 +42,28 @@ def _scale(x: Tensor) -> Tensor:
 
 
 class _Normalize(torch.autograd.Function):
-    """The norm as one reduction and one product each way; torch has no fused kernel for it on the CPU."""
+    """The norm as one reduction and one product each way; torch has no fused kernel for it on the CPU.
+
+    The scale is an output too, so that what is saved is differentiable and second derivatives are right.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         scale = _scale(x)
         y = x * scale
         ctx.save_for_backward(y, scale)
-        return y
+        ctx.set_materialize_grads(False)
+        return y, scale
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: Any, *grads: Tensor | None) -> Tensor | None:
         y, scale = ctx.saved_tensors
-        along = (grads[0] * y).sum(-1, keepdim=True) / -y.shape[-1]
-        return torch.addcmul(grads[0], y, along) * scale
+        grad_y, grad_scale = grads
+        found = None
+        if grad_y is not None:
+            along = (grad_y * y).sum(-1, keepdim=True) / -y.shape[-1]
+            found = torch.addcmul(grad_y, y, along) * scale
+        if grad_scale is not None:  # d scale / dx = -scale² y / C
+            extra = grad_scale * scale.square() * y / -y.shape[-1]
+            found = extra if found is None else found + extra
+        return found

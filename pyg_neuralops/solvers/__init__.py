@@ -12,7 +12,6 @@ from .anisotropic_diffusion import (
     AnisotropicDiffusionSample,
     conductivity,
     sample_anisotropic_diffusion,
-    solve_anisotropic_diffusion,
 )
 from .c_grid import c_grid, cells_to_nodes
 from .darcy import FACE_MEANS, DarcySolution, sample_darcy, solve_darcy
@@ -21,12 +20,12 @@ from .darcy_irregular import (
     coefficient_at,
     random_outline,
     sample_darcy_irregular,
-    solve_diffusion,
 )
+from .diffusion import solve_diffusion
 from .elasticity import ElasticitySample, sample_elasticity
 from .euler import EulerSolution, mach_number, solve_euler
-from .forging import solve_forging
-from .hyperelastic import solve_hyperelastic, stress_at_vertices
+from .forging import Forging, solve_forging
+from .hyperelastic import Equilibrium, solve_hyperelastic, stress_at_vertices
 from .navier_stokes import NavierStokesSample, forcing, random_vorticity, sample_navier_stokes, solve_navier_stokes
 from .navier_stokes_steady import ChannelFlow, solve_channel
 from .pipe import PipeSample, sample_pipe
@@ -50,7 +49,9 @@ __all__ = [
     "DarcyIrregularSample",
     "DarcySolution",
     "ElasticitySample",
+    "Equilibrium",
     "EulerSolution",
+    "Forging",
     "NavierStokesSample",
     "PipeSample",
     "PlasticitySample",
@@ -93,7 +94,6 @@ __all__ = [
     "sample_poisson",
     "smallest_angle",
     "solve_advection_diffusion",
-    "solve_anisotropic_diffusion",
     "solve_channel",
     "solve_darcy",
     "solve_diffusion",

@@ -104,7 +104,7 @@ def sample_airfoil(
     grid, wake = airfoil_grid(displacements, resolution, refine)
     try:
         solution = solve_euler(grid, wake, iterations=iterations, limit=limit)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # a folded grid is a ValueError
         raise RuntimeError(f"airfoil sample with seed {seed}: {error}") from error
     kept = (slice(None, None, refine), slice(None, None, refine))
     flow = cells_to_nodes(solution.cells, grid, wake)[kept].copy()

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import skfem
-from skfem.helpers import dot, grad, mul
 
 from .cosines import random_cosines
-from .dirichlet import solve_dirichlet
+from .diffusion import solve_diffusion
 from .star import mesh_star, random_star
 
 Field = Callable[[np.ndarray], np.ndarray]
@@ -48,44 +47,6 @@ def conductivity(angle: float, ratio: float) -> np.ndarray:
     return np.outer(along, along) + np.outer(across, across) / ratio
 
 
-@skfem.BilinearForm
-def _stiffness(u, v, w):
-    return dot(mul(w.k, grad(u)), grad(v))
-
-
-@skfem.LinearForm
-def _load(v, w):
-    return w.f * v
-
-
-def solve_anisotropic_diffusion(
-    mesh: skfem.MeshTri, k: np.ndarray, boundary: Field, source: Field | None = None
-) -> tuple[np.ndarray, float]:
-    """Solve ``-div(K grad u) = f`` with quadratic elements; of third order in h in the L2 norm.
-
-    Args:
-        mesh: a triangulation.
-        k: K ``[2, 2]``, symmetric and positive definite.
-        boundary: u on the boundary as a function of points.
-        source: f as a function of points; 0 when None.
-
-    Returns:
-        u at the vertices ``[V]``, and the relative residual of the linear system.
-
-    Raises:
-        ValueError: for another K.
-        RuntimeError: if the relative residual of the linear system is above 1e-8.
-    """
-    if k.shape != (2, 2) or k[0, 1] != k[1, 0] or not np.linalg.eigvalsh(k).min() > 0:
-        raise ValueError(f"k={k.tolist()}; it must be [2, 2], symmetric and positive definite")
-    basis = skfem.Basis(mesh, skfem.ElementTriP2(), intorder=2 if source is None else 4)
-    where = np.asarray(basis.global_coordinates())  # [2, T, quadrature points]
-    matrix = _stiffness.assemble(basis, k=k[:, :, None, None] * np.ones(where.shape[1:]))
-    rhs = np.zeros(basis.N) if source is None else _load.assemble(basis, f=source(where))
-    u, residual = solve_dirichlet(basis, matrix, rhs, boundary)
-    return u[basis.nodal_dofs[0]], residual
-
-
 def sample_anisotropic_diffusion(
     seed: int | Sequence[int], points: int = 730, max_ratio: float = 1000.0, refine: int = 1
 ) -> AnisotropicDiffusionSample:
@@ -112,7 +73,7 @@ def sample_anisotropic_diffusion(
         grid = mesh_star(loops, points, rng)
         mesh = skfem.MeshTri(grid.points.T.copy(), grid.triangles.T.copy(), sort_t=False)
         fine = mesh.refined(refine + (ratio >= STEEP))
-        u, residual = solve_anisotropic_diffusion(fine, conductivity(angle, ratio), g)
+        u, residual = solve_diffusion(fine, conductivity(angle, ratio), 0.0, g)
     except RuntimeError as error:
         raise RuntimeError(f"anisotropic diffusion sample with seed {seed}: {error}") from error
     count = len(grid.points)

@@ -20,7 +20,8 @@ def graded(cells: int, first: float, gentle: float) -> np.ndarray:
     def grown(step: float, count: int, length: float) -> np.ndarray:
         """Steps from ``step`` that add up to ``length``."""
         powers = np.arange(count)
-        ratio = brentq(lambda r: step * np.sum(r**powers) - length, 1e-3, 1e3)
+        highest = max((length / step) ** (1 / max(count - 1, 1)), 1.0) + 1.0  # its last step alone is as long as all
+        ratio = brentq(lambda r: step * np.sum(r**powers) - length, 1e-3, highest)
         return step * ratio**powers
 
     steps = grown(first, cells, 1.0)

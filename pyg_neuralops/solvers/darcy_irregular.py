@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import skfem
 from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
-from skfem.helpers import dot, grad
 
-from .dirichlet import solve_dirichlet
+from .diffusion import solve_diffusion
 from .polygon import contains, resample
 from .random_field import gaussian_random_field
 from .triangulate import triangulate
@@ -80,50 +79,6 @@ def coefficient_at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     """12 where the cell-centred ``field [s, s]``, interpolated at ``points [n, 2]``, is >= 0, else 3; ``[n]``."""
     value = map_coordinates(field, points.T * len(field) - 0.5, order=1, mode="nearest")
     return np.where(value >= 0, 12.0, 3.0)
-
-
-@skfem.BilinearForm
-def _stiffness(u, v, w):
-    return w.a * dot(grad(u), grad(v))
-
-
-@skfem.LinearForm
-def _load(v, w):
-    return w.f * v
-
-
-def solve_diffusion(
-    mesh: skfem.MeshTri,
-    a: np.ndarray | Callable[[np.ndarray], np.ndarray],
-    f: float | Callable[[np.ndarray], np.ndarray] = 1.0,
-    boundary: Callable[[np.ndarray], np.ndarray] | None = None,
-    degree: int = 2,
-) -> tuple[np.ndarray, float]:
-    """Solve ``-div(a grad u) = f`` with Lagrange elements; order ``degree + 1`` in the L2 norm.
-
-    Args:
-        mesh: a triangulation.
-        a: one value a triangle ``[T]``, or a function of points ``[2, ...]``.
-        f: source, a number or a function of points.
-        boundary: values of u on the boundary as a function of points; 0 when None.
-        degree: 1 or 2.
-
-    Returns:
-        u at the vertices of the mesh ``[V]``, and the relative residual of the linear system.
-
-    Raises:
-        ValueError: for another degree.
-        RuntimeError: if the relative residual of the linear system is above 1e-8.
-    """
-    if degree not in (1, 2):
-        raise ValueError(f"degree={degree}; choose from [1, 2]")
-    basis = skfem.Basis(mesh, skfem.ElementTriP2() if degree == 2 else skfem.ElementTriP1(), intorder=2 * degree)
-    where = np.asarray(basis.global_coordinates())  # [2, T, quadrature points]
-    ones = np.ones(where.shape[1:])
-    matrix = _stiffness.assemble(basis, a=a(where) if callable(a) else np.asarray(a)[:, None] * ones)
-    rhs = _load.assemble(basis, f=f(where) if callable(f) else f * ones)
-    u, residual = solve_dirichlet(basis, matrix, rhs, boundary)
-    return u[basis.nodal_dofs[0]], residual
 
 
 def sample_darcy_irregular(seed: int | Sequence[int], points: int = 730, refine: int = 1) -> DarcyIrregularSample:

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from .parts import make_part
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
 """Set to 1 in a worker: the processes share the cores among themselves."""
 
 
@@ -122,6 +122,8 @@ def _talk(
             requests.flush()
             while (answer := json.loads(answers.readline())) == "sample":
                 events.put("sample")
+        except TypeError as error:  # parameters that are not JSON
+            return events.put(f"{task['function']}: {error}")
         except (OSError, ValueError):
             process.kill()  # does nothing to a dead one, whose exit code stays
             return events.put(f"a worker process died (exit code {process.wait()}) at {task['path']}")

@@ -13,7 +13,7 @@ from .navier_stokes_steady import solve_channel
 LENGTH = 10.0
 WIDTH = 1.0
 CONTROL_NODES = 5
-LEAST_VISCOSITY = 0.3
+LEAST_VISCOSITY_TIMES_LINES = 0.3
 """Of viscosity times lines of nodes: below, Newton's method often fails. At the limit every sample tried converged,
 a few per cent by continuation."""
 
@@ -44,10 +44,10 @@ def check_sizes(resolution: int, refine: int, viscosity: float) -> None:
     """Raise ValueError unless the mesh is one of whole elements, fine enough for the viscosity."""
     if resolution < 17 or resolution % 2 == 0 or refine < 1:
         raise ValueError(f"resolution={resolution}, refine={refine}; odd and at least 17, and at least 1 are allowed")
-    if not viscosity * (resolution - 1) * refine >= LEAST_VISCOSITY:
+    if not viscosity * (resolution - 1) * refine >= LEAST_VISCOSITY_TIMES_LINES:
         raise ValueError(
             f"resolution={resolution}, refine={refine}, viscosity={viscosity}; too coarse for Newton's method: "
-            f"viscosity * (resolution - 1) * refine must be at least {LEAST_VISCOSITY}"
+            f"viscosity * (resolution - 1) * refine must be at least {LEAST_VISCOSITY_TIMES_LINES}"
         )
 
 

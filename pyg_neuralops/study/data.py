@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def load_splits(choice: DataChoice) -> Splits:
         "task": asked,
         "sizes": {name: len(part) for name, part in parts.items()},
         "nodes": [int(nodes.min()), int(nodes.median()), int(nodes.max())],
-        "digest": _digest(samples),
+        "digest": _digest(parts),
     }
     return Splits(parts["train"], parts.get("val"), parts["test"], info, make_task(**asked))
 
@@ -129,6 +129,9 @@ def _named(choice: DataChoice) -> tuple[dict[str, list[MeshData]], dict[str, Any
     names = ("train", "test") if choice.protocol == "paper" else ("train", "val", "test")
     options = {**choice.dataset_args, "protocol": choice.protocol, "workers": choice.workers}
     sets = {name: cls(root=choice.root, split=name, **options) for name in names}  # type: ignore[arg-type, call-arg]
+    sources = {part.source for part in sets.values()}
+    if len(sources) > 1:
+        raise ValueError(f"the splits of {choice.dataset} come from {sorted(sources)} files; choose a source")
     about = sets["train"].info
     info = {
         "folder": sets["train"].root,
@@ -183,11 +186,17 @@ def ready(sample: MeshData) -> MeshData:
     return sample.apply(lambda value: value.float() if value.is_floating_point() else value)
 
 
-def _digest(samples: Iterable[MeshData]) -> str:
-    """Twelve hex digits that change with any position or value."""
+def _digest(parts: Mapping[str, Sequence[MeshData]]) -> str:
+    """Twelve hex digits that change with any value of a sample that a model or a metric reads, and with the split."""
     found = hashlib.sha256()
-    for sample in samples:
-        for name in ("pos", "x", "y"):
-            if sample.get(name) is not None:
-                found.update(sample[name].contiguous().numpy().tobytes())
+    for part, samples in parts.items():
+        found.update(f"{part} {len(samples)}".encode())
+        for sample in samples:
+            for name in sorted(sample.keys()):
+                value = sample[name]
+                if isinstance(value, torch.Tensor):
+                    found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+                    found.update(value.contiguous().numpy().tobytes())
+                else:
+                    found.update(f"{name} {value}".encode())
     return found.hexdigest()[:12]

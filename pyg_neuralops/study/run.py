@@ -127,7 +127,7 @@ def train_run(
         What ``result.json`` holds; see the keys below.
     """
     identity = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
-    identity["digest"] = splits.info["digest"]
+    identity |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
     if splits.info["task"] != {"name": "steady"}:
         identity["task"] = splits.info["task"]
     if initial is not None:

@@ -42,7 +42,7 @@ class Recipe:
     seconds: float | None = None
     """... or in seconds of pure training a run."""
     batch_size: int = 8
-    """Most samples in a batch."""
+    """Most samples in a batch; with a task in time, most single steps or times."""
     max_nodes: int | None = None
     """Most nodes in a batch."""
     lr: float = 1e-3

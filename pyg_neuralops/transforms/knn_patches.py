@@ -88,7 +88,7 @@ class KNNPatches(BaseTransform):
             return data.update(known)
         before = set(data.keys())
         data = self._with_tiles(self._with_patches(data))
-        if geometry is not None:
+        if geometry is not None and not torch.is_inference_mode_enabled():  # such tensors cannot be trained with
             self.cache.put(geometry, {name: data[name] for name in data.keys() if name not in before})  # noqa: SIM118
         return data
 

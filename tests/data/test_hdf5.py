@@ -1,3 +1,4 @@
+import functools
 import os
 import subprocess
 import sys
@@ -177,3 +178,31 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     (processed / ".half.pt.abc.tmp").write_text("half")
     HDF5Meshes(path)
     assert not list(processed.glob(".*.tmp"))
+
+
+def test_fingerprints_see_partials_closures_methods_and_long_arrays():
+    class Holder:
+        def __init__(self, value):
+            self.value = value
+
+        def method(self, data):
+            return data
+
+    def scale(data, factor):
+        return factor * data
+
+    def closure(factor):
+        return lambda data: factor * data
+
+    long = np.zeros(5000)
+    other = long.copy()
+    other[2500] = 1
+    pairs = [
+        (functools.partial(scale, factor=2), functools.partial(scale, factor=3)),
+        (closure(2), closure(3)),
+        (Holder(2).method, Holder(3).method),
+        (Holder(long), Holder(other)),
+    ]
+    for one, two in pairs:
+        assert fingerprint(one) != fingerprint(two)
+        assert fingerprint(one) == fingerprint(one)

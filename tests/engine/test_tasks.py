@@ -92,7 +92,7 @@ def test_a_time_query_asks_for_one_time_at_a_time():
     assert evaluate(Clock(), [data], task).item() < 1e-6
     torch.testing.assert_close(predict(Clock(), [MeshData(pos=data.pos, x=x)], task)[0], y)
     with pytest.raises(ValueError, match="do not divide into times=3"):
-        TimeQuery(times=3).items([data])
+        TimeQuery(times=3).items([data])[0]
 
 
 def test_differences_are_exact_on_quadratics_and_see_both_axes():
@@ -139,7 +139,7 @@ def test_tasks_by_name():
         make_task("stedy")
     with pytest.raises(ValueError, match=r"task 'time-query': .*missing"):
         make_task("time-query")
-    with pytest.raises(ValueError, match="times=0; it must be at least 1"):
+    with pytest.raises(ValueError, match="times=0; it must be an integer of at least 1"):
         make_task("time-query", times=0)
 
 
@@ -153,3 +153,25 @@ def test_rollouts_that_make_no_sense_are_refused(change, steps, message):
         data[name] = value
     with pytest.raises(ValueError, match=message):
         rollout(Fibonacci(), data, steps)
+
+
+def test_trajectories_without_truth_can_be_answered():
+    data = trajectory()
+    answer = predict(Fibonacci(), [data], NextFrame())[0]
+    data.y = None
+    torch.testing.assert_close(predict(Fibonacci(), [data], NextFrame(frames=4))[0], answer)
+    assert NextFrame().items([data])[0].x.shape == data.x.shape
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NextFrame(channels=0), "channels=0, frames=10; they must be at least 1"),
+        (lambda: TimeQuery(times=2.5), "times=2.5; it must be an integer"),
+        (lambda: SteadyGradient(-1.0), "strength=-1.0; it must be at least 0"),
+        (lambda: NextFrame().items([MeshData(pos=torch.rand(3, 2), y=torch.rand(3, 4))]), "x has 0 columns; a window"),
+    ],
+)
+def test_tasks_that_make_no_sense_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -7,6 +7,7 @@ from torch import nn
 
 from pyg_neuralops.data import Mesh
 from pyg_neuralops.nn import Block, FLAREAttention, FullAttention, LowRankSpatialAttention, PhysicsAttention, RMSNorm
+from pyg_neuralops.nn.rms_norm import normalize
 from pyg_neuralops.testing import random_mesh
 
 C, H, M, N = 16, 4, 5, 30
@@ -134,3 +135,10 @@ def test_one_slice_is_the_mean_of_the_sample():
     mean = f.sum(0) / (N + 1e-5)  # [H, d]
     value = F.linear(mean, layer.qkv.weight[2 * (C // H) :])
     torch.testing.assert_close(layer(x, mesh), layer.out(value.flatten()).expand(N, C))
+
+
+def test_the_norm_has_first_and_second_derivatives():
+    x = torch.randn(3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(normalize, (x,))
+    assert torch.autograd.gradgradcheck(normalize, (x,))
+    torch.testing.assert_close(normalize(x), torch.nn.functional.rms_norm(x, (5,), eps=1e-6))

@@ -85,3 +85,10 @@ def test_the_cache_is_no_parameter_and_stays_in_its_process():
     assert transform.cache.held
     assert not pickle.loads(pickle.dumps(transform)).cache.held  # noqa: S301
     assert not copy.deepcopy(transform).cache.held
+
+
+def test_patches_made_in_inference_mode_are_not_kept():
+    transform, mesh = KNNPatches(6, tiles=True), random_mesh(40)
+    with torch.inference_mode():
+        transform(copy.copy(mesh))
+    assert not transform.cache.held
