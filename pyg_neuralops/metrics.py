@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 
 
-def relative_l2(pred: Tensor, target: Tensor, batch: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+def relative_l2(
+    pred: Tensor,
+    target: Tensor,
+    batch: Tensor | None = None,
+    weight: Tensor | None = None,
+    num_samples: int | None = None,
+) -> Tensor:
     r"""Relative L2 error of every sample, over all nodes and channels.
 
     .. math:: e_b = \sqrt{\sum_{i \in b} w_i |\hat y_i - y_i|^2} \Big/ \sqrt{\sum_{i \in b} w_i |y_i|^2}
@@ -14,7 +20,8 @@ def relative_l2(pred: Tensor, target: Tensor, batch: Tensor | None = None, weigh
     Without ``weight`` this is the node sum of the published tables; with the nodal quadrature weights it is
     the integral. A sample whose target is zero everywhere has error 0 if the prediction is exact, else inf.
 
-    Shapes: ``pred, target [N, O]``, ``batch [N]`` (None: one sample), ``weight [N]`` -> ``[B]``.
+    Shapes: ``pred, target [N, O]``, ``batch [N]`` (None: one sample), ``weight [N]`` -> ``[B]``. Reading B from
+    ``batch`` waits for the device; ``num_samples`` says it beforehand.
 
     Raises:
         ValueError: if the shapes differ.
@@ -27,7 +34,7 @@ def relative_l2(pred: Tensor, target: Tensor, batch: Tensor | None = None, weigh
     if batch is None:
         error, norm = error.sum(0, keepdim=True), norm.sum(0, keepdim=True)  # [1]
     else:
-        size = int(batch[-1]) + 1 if batch.numel() else 0
+        size = num_samples if num_samples is not None else int(batch[-1]) + 1 if batch.numel() else 0
         error, norm = (torch.zeros(size, dtype=v.dtype, device=v.device).index_add(0, batch, v) for v in (error, norm))
     # Not sqrt(error / norm): the gradient of sqrt at an exact prediction would be infinite.
     tiny = torch.finfo(error.dtype).tiny

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from ..metrics import relative_l2
 
@@ -37,6 +37,12 @@ class Task(Protocol):
         """
 
 
+def score(prediction: Tensor, data: Data, weight: Tensor | None = None) -> Tensor:
+    """Relative L2 errors against ``data.y``, one a sample, ``[B]``; does not wait for the device."""
+    count = data.num_graphs if isinstance(data, Batch) else None
+    return relative_l2(prediction, data.y, data.get("batch"), weight, count)
+
+
 class SteadyField:
     """One field ``y [N, O]`` from one forward pass, trained and scored by the relative L2 error of each sample.
 
@@ -50,13 +56,13 @@ class SteadyField:
         return model(item)
 
     def loss(self, prediction: Tensor, item: Data) -> Tensor:
-        return relative_l2(prediction, item.y, item.get("batch")).mean()
+        return score(prediction, item).mean()
 
     def answer(self, model: nn.Module, sample: Data) -> Tensor:
         return self.predict(model, sample)
 
     def metric(self, answer: Tensor, sample: Data, weight: Tensor | None = None) -> Tensor:
-        return relative_l2(answer, sample.y, sample.get("batch"), weight)
+        return score(answer, sample, weight)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

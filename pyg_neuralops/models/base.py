@@ -120,6 +120,8 @@ class BlockStack(NeuralOperator):
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
+        if in_channels == 0 and not coords:
+            raise ValueError("in_channels=0 with coords=False leaves the encoder nothing to read; choose coords=True")
         self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
         self.hidden_channels, self.num_layers, self.coords, self.ratio = hidden_channels, num_layers, coords, ratio
         width = hidden_channels

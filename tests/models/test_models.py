@@ -130,3 +130,8 @@ def test_on_a_torus_moving_the_origin_changes_nothing():
     moved = random_mesh(80)
     moved.pos = (moved.pos + 0.37) % 1.0
     torch.testing.assert_close(model(moved), model(data), rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_would_read_nothing_is_refused():
+    with pytest.raises(ValueError, match="in_channels=0 with coords=False leaves the encoder nothing to read"):
+        build_model("la2former", in_channels=0, out_channels=1, coords=False)
