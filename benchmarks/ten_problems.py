@@ -26,16 +26,16 @@ MODELS: dict[str, dict[str, Any]] = {
 """Linear attention alone, LA2Former, LRSA, their union, and a GNN with twice their layers."""
 
 SIZES: dict[str, dict[str, Any]] = {
-    "darcy": {"num_samples": 240, "resolution": 21, "refine": 20},
-    "darcy-irregular": {"num_samples": 240, "points": 400},
-    "navier-stokes": {"num_samples": 48, "resolution": 16, "refine": 4},
-    "elasticity": {"num_samples": 240, "points": 400},
-    "plasticity": {"num_samples": 48, "columns": 21, "rows": 9},
-    "airfoil": {"num_samples": 240, "resolution": 45, "refine": 2},
-    "pipe": {"num_samples": 240, "resolution": 17, "refine": 4},
+    "darcy": {"num_samples": 180, "resolution": 21, "refine": 20},
+    "darcy-irregular": {"num_samples": 180, "points": 400},
+    "navier-stokes": {"num_samples": 36, "resolution": 16, "refine": 4},
+    "elasticity": {"num_samples": 180, "points": 400},
+    "plasticity": {"num_samples": 36, "columns": 21, "rows": 9},
+    "airfoil": {"num_samples": 180, "resolution": 45, "refine": 2},
+    "pipe": {"num_samples": 180, "resolution": 17, "refine": 4},
     "advection-diffusion": {"num_samples": 480, "points": 300},
     "anisotropic-diffusion": {"num_samples": 480, "points": 300},
-    "poisson": {"num_samples": 240, "per_side": 7},
+    "poisson": {"num_samples": 180, "per_side": 7},
 }
 METRICS = {"advection-diffusion": "Upwind('wind', stretch=6)", "anisotropic-diffusion": "Tensor('conductivity')"}
 PERIODS = {"navier-stokes": 1.0}
@@ -47,7 +47,7 @@ def comparison(name: str) -> Comparison:
         for label in ("la2former", "la2former-lrsa"):
             models[label]["period"] = PERIODS[name]
     if name in METRICS:
-        models["gatv2, patches"] = {"model": "gatv2", "k": PATCH}
+        models["gatv2, patches"] = {"model": "gatv2", "graph": "patches", "k": PATCH}
         for label in ("la2former", "la2former-lrsa", "gatv2, patches"):
             models[f"{label}, metric"] = {"model": label, **models[label], "metric": METRICS[name]}
     return Comparison(

@@ -19,6 +19,23 @@ class _OnGraph(Patched):
     graph: str
     k: int
 
+    def set_graph(
+        self,
+        graph: str,
+        k: int,
+        period: float | Sequence[float | None] | None,
+        through_solid: bool,
+        metric: PatchMetric | str | None,
+    ) -> None:
+        """The graph to run on; what only patches have is refused on mesh edges, where it would do nothing."""
+        if graph == "mesh" and (period is not None or metric is not None or not through_solid):
+            raise ValueError(
+                f"period={period}, through_solid={through_solid}, metric={metric} are of patches; graph='mesh' has none, "
+                "choose graph='patches'"
+            )
+        self.set_patches(k, period, through_solid, metric)
+        self.graph = graph
+
     @property
     def transforms(self) -> Sequence[BaseTransform]:
         return (GraphEdges(self.k),) if self.graph == "mesh" else (self.patches,)
@@ -59,8 +76,7 @@ class GraphSAGE(_OnGraph, BlockStack):
             coords,
             ratio,
         )
-        self.set_patches(k, period, through_solid, metric)
-        self.graph = graph
+        self.set_graph(graph, k, period, through_solid, metric)
 
 
 class GATv2(_OnGraph, BlockStack):
@@ -101,5 +117,5 @@ class GATv2(_OnGraph, BlockStack):
             coords,
             ratio,
         )
-        self.set_patches(k, period, through_solid, metric)
-        self.heads, self.graph = heads, graph
+        self.set_graph(graph, k, period, through_solid, metric)
+        self.heads = heads

@@ -135,3 +135,11 @@ def test_on_a_torus_moving_the_origin_changes_nothing():
 def test_a_model_that_would_read_nothing_is_refused():
     with pytest.raises(ValueError, match="in_channels=0 with coords=False leaves the encoder nothing to read"):
         build_model("la2former", in_channels=0, out_channels=1, coords=False)
+
+
+@pytest.mark.parametrize("change", [{"metric": "Upwind('wind')"}, {"period": 1.0}, {"through_solid": False}])
+@pytest.mark.parametrize("name", ["graph-sage", "gatv2"])
+def test_settings_of_patches_are_refused_on_mesh_edges(name, change):
+    with pytest.raises(ValueError, match="are of patches; graph='mesh' has none, choose graph='patches'"):
+        build_model(name, in_channels=1, out_channels=1, **change)
+    assert build_model(name, in_channels=1, out_channels=1, graph="patches", **change).graph == "patches"
