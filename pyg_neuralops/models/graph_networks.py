@@ -30,8 +30,8 @@ class _OnGraph(Patched):
         """The graph to run on; what only patches have is refused on mesh edges, where it would do nothing."""
         if graph == "mesh" and (period is not None or metric is not None or not through_solid):
             raise ValueError(
-                f"period={period}, through_solid={through_solid}, metric={metric} are of patches; graph='mesh' has none, "
-                "choose graph='patches'"
+                f"period={period}, through_solid={through_solid}, metric={metric} are of patches; graph='mesh' has "
+                "none, choose graph='patches'"
             )
         self.set_patches(k, period, through_solid, metric)
         self.graph = graph
