@@ -47,7 +47,7 @@ def test_fields_of_a_generated_sample(tmp_path):
     assert sample.face.unique().numel() == 400
     torch.testing.assert_close(sample.weight.sum(), area.sum())
     assert data.info["residual_max"] <= 1e-10
-    assert data.info["redraws_sum"] >= 0
+    assert data.info["redraws_max"] >= 0
     assert (data.info["points"], data.info["traction"]) == (400, 100.0)
 
 
