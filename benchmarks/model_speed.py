@@ -1,7 +1,7 @@
 """Whole models: training steps as ratios of interleaved runs, and memory and time at 100,000 points.
 
 OMP_NUM_THREADS=2 python benchmarks/model_speed.py            # all; writes results/model_speed.json
-python benchmarks/model_speed.py transolver                   # training steps against Transolver; writes nothing
+python benchmarks/model_speed.py transolver                   # against Transolver; writes results/transolver_speed.json
 python benchmarks/model_speed.py memory inference 100000      # one figure, in a process of its own
 """
 
@@ -113,7 +113,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["transolver"]:
-        against_transolver()
+        write("transolver_speed", {"against transolver": against_transolver()})
     elif sys.argv[1:2] == ["memory"]:
         bound = None if sys.argv[4:] in ([], ["none"]) else float(sys.argv[4])
         print(memory(sys.argv[2], int(sys.argv[3]), bound))
