@@ -55,7 +55,7 @@ def comparison(name: str) -> Comparison:
         dataset_args={**SIZES[name], "source": "generated"},
         models=tuple(models),
         overrides={label: arguments for label, arguments in models.items() if arguments},
-        epochs=10 if name in METRICS else 5,
+        epochs=10,
         batch_size=4,
         normalize_y="none" if name == "navier-stokes" else "channel",
         hidden_channels=32,

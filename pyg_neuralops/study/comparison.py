@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import re
@@ -14,20 +15,21 @@ from .baselines import Baseline, trivial_baselines
 from .data import Splits, load_splits
 from .provenance import environment, read_json, write_json
 from .report import write_report
-from .run import differences, prepare, summary, train_run
+from .run import check_run_folder, differences, identity, prepare, summary, train_run
 from .settings import Comparison
 from .table import percent
 
 log = logging.getLogger(__name__)
-# Where results and data lie and who made the data do not change a result.
-NOT_COMPARED = ("out", "root", "workers")
+# Where results and data lie and who made the data do not change a result, and models and seeds may come and go:
+# each run is checked by itself.
+NOT_COMPARED = ("out", "root", "workers", "models", "overrides", "seeds", "seed")
 
 
 def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
     """Run what is not done yet of a comparison, then write and return its results.
 
     Every run has a folder ``out/<model>/seed<k>``; one that is finished is not repeated, one that was interrupted
-    goes on. ``out`` gets ``results.json``, ``table.md``, ``error_vs_time.png`` and ``fields.png``. The test
+    goes on, so models and seeds can be added later. ``out`` gets ``results.json``, ``table.md``, ``error_vs_time.png`` and ``fields.png``. The test
     split is read once per run, after its weights have been selected.
 
     Raises:
@@ -40,6 +42,10 @@ def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
     _check_folder(out, comparison, splits.info["digest"])
     # All models are built before the first is trained: a mistake in the last must not cost the others' time.
     models = {label: _build(comparison, label, splits) for label in comparison.models}
+    seeds = range(comparison.seed, comparison.seed + comparison.seeds)
+    for label, seed in itertools.product(models, seeds):
+        expected = identity(splits, *comparison.model(label), comparison.recipe(label), seed)
+        check_run_folder(run_folder(out, label, seed), expected)
     write_json(out / "comparison.json", {"comparison": comparison.to_dict(), "digest": splits.info["digest"]})
 
     baselines = trivial_baselines(splits.train, splits.val, splits.test)
@@ -118,7 +124,7 @@ def _build(comparison: Comparison, label: str, splits: Splits) -> NeuralOperator
 
 
 def _check_folder(out: Path, comparison: Comparison, digest: str | None = None) -> None:
-    """Raise unless ``out`` is new, empty, or holds this very comparison (on these very data)."""
+    """Raise unless ``out`` is new, empty, or holds a comparison at this budget (on these very data)."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out / "comparison.json").is_file():

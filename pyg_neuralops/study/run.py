@@ -91,10 +91,27 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     return "; ".join(f"{name}={flat[0].get(name)!r} there, {flat[1].get(name)!r} here" for name in names)
 
 
-def check_run_folder(out: Path) -> None:
-    """Raise if ``out`` holds files of something else than a run."""
+def identity(
+    splits: Splits, name: str, kwargs: dict[str, Any], recipe: Recipe, seed: int, initial: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What makes a run this run: two with the same identity have the same result."""
+    found = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
+    found |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
+    if splits.info["task"] != {"name": "steady"}:
+        found["task"] = splits.info["task"]
+    if initial is not None:
+        found["initial"] = initial
+    return found
+
+
+def check_run_folder(out: Path, expected: dict[str, Any] | None = None) -> None:
+    """Raise if ``out`` holds files of something else than a run, or of another run than the ``expected``."""
     if out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
         raise ValueError(f"{out} is not empty and holds no run; choose another folder")
+    if expected is not None and (out / "run.json").exists():
+        changes = differences(read_json(out / "run.json"), json.loads(json.dumps(expected)))
+        if changes:
+            raise ValueError(f"{out} holds another run ({changes}); choose another folder")
 
 
 def train_run(
@@ -126,22 +143,13 @@ def train_run(
     Returns:
         What ``result.json`` holds; see the keys below.
     """
-    identity = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
-    identity |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
-    if splits.info["task"] != {"name": "steady"}:
-        identity["task"] = splits.info["task"]
-    if initial is not None:
-        identity["initial"] = {"checkpoint": file_digest(initial), "replace": sorted(replace)}
-    check_run_folder(out)
-    if (out / "run.json").exists():
-        found = read_json(out / "run.json")
-        changes = differences(found, json.loads(json.dumps(identity)))
-        if changes:
-            raise ValueError(f"{out} holds another run ({changes}); choose another folder")
+    origin = None if initial is None else {"checkpoint": file_digest(initial), "replace": sorted(replace)}
+    this = identity(splits, name, kwargs, recipe, seed, origin)
+    check_run_folder(out, this)
     path = out / "result.json"
     if path.exists():
         return read_json(path)
-    write_json(out / "run.json", identity)
+    write_json(out / "run.json", this)
     start = time.perf_counter()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -182,7 +190,7 @@ def train_run(
         "config": inner.config,
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
-        "initial": identity.get("initial"),
+        "initial": origin,
         "data": splits.info,
         "parameters": sum(p.numel() for p in inner.parameters() if p.requires_grad),
         **errors,

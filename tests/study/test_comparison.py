@@ -73,13 +73,33 @@ def test_results_table_and_figures(comparison, tmp_path):
     assert all(after[path] == before[path] for path in before if path.parent.name.startswith("seed"))
 
     # Another comparison there is refused, and leaves everything as it was.
+    narrow = dict(comparison.overrides["narrow"])
     for changes, message in (
         ({"epochs": 3}, "epochs=2 there, 3 here"),
-        ({"models": ("graph-sage",), "overrides": {}}, "models="),
+        ({"overrides": {"narrow": narrow | {"lr": 1e-3}}}, "narrow/seed0 holds another run .*lr=0.003 there, 0.001"),
     ):
         with pytest.raises(ValueError, match=message):
             compare(replace(comparison, **changes), progress=False)
     assert contents(out) == after
+
+
+def test_models_and_seeds_come_later(comparison, tmp_path):
+    """A comparison grows run by run in any order; what was done is kept, and never taken for something else."""
+    out = tmp_path / "out"
+    compare(replace(comparison, models=("graph-sage",), overrides={}, seeds=1), progress=False)
+    first = contents(out / "graph-sage")
+    grown = compare(replace(comparison, seed=1, seeds=1), progress=False)
+    assert [(run["model"], run["seed"]) for run in grown["runs"]] == [("graph-sage", 1), ("narrow", 1)]
+    whole = compare(comparison, progress=False)
+    assert len(whole["runs"]) == 4
+    kept = contents(out / "graph-sage")
+    assert all(kept[path] == first[path] for path in first)
+    # Not even after a table without it: the run knows its own settings.
+    compare(replace(comparison, models=("graph-sage",), overrides={}), progress=False)
+    with pytest.raises(ValueError, match="holds another run"):
+        compare(replace(comparison, overrides={"narrow": {"model": "la2former", "heads": 2, "k": 4}}), progress=False)
+    direct = compare(replace(comparison, out=str(tmp_path / "direct")), progress=False)
+    assert [run["test"]["per_sample"] for run in direct["runs"]] == [run["test"]["per_sample"] for run in whole["runs"]]
 
 
 def test_training_never_sees_the_test_split(comparison, mesh_file, tmp_path):
