@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from ..data import Mesh
-from ..nn import MLP, Block
+from ..nn import MLP, Block, Positions
 from ..transforms import KNNPatches, PatchMetric, Upwind, parse_metric
 from ..transforms import Tensor as TensorMetric
 
@@ -100,8 +100,9 @@ class BlockStack(NeuralOperator):
 
     Args:
         make_mixer: layer number -> mixer.
-        coords: whether the encoder sees the (scaled) positions; without them a model whose mixers use relative
-            positions only is translation-invariant.
+        coords: whether the encoder sees the (scaled) positions, or "reference-grid" for their distances to a grid of
+            points (:class:`Positions`); without them a model whose mixers use relative positions only is
+            translation-invariant.
         ratio: hidden width of the feed-forwards over ``hidden_channels``.
         make_block: mixer -> block, where a model's blocks differ from ``Block(hidden_channels, mixer, ratio)``.
     """
@@ -114,7 +115,7 @@ class BlockStack(NeuralOperator):
         hidden_channels: int,
         num_layers: int,
         make_mixer: Callable[[int], nn.Module],
-        coords: bool = True,
+        coords: bool | str = True,
         ratio: float = 2,
         make_block: Callable[[nn.Module], nn.Module] | None = None,
     ):
@@ -125,13 +126,14 @@ class BlockStack(NeuralOperator):
         self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
         self.hidden_channels, self.num_layers, self.coords, self.ratio = hidden_channels, num_layers, coords, ratio
         width = hidden_channels
-        self.encoder: nn.Module = MLP(in_channels + pos_dim * coords, 2 * width, width)
+        self.positions = Positions(coords, pos_dim)
+        self.encoder: nn.Module = MLP(in_channels + self.positions.channels, 2 * width, width)
         block = make_block or (lambda mixer: Block(width, mixer, ratio))
         self.blocks = nn.ModuleList(block(make_mixer(layer)) for layer in range(num_layers))
         self.decoder: nn.Module = nn.Sequential(nn.LayerNorm(width), MLP(width, width, out_channels))
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
-        x = self.encoder(torch.cat([x, mesh.coords], 1) if self.coords else x)  # [N, C]
+        x = self.encoder(torch.cat([x, self.positions(mesh.coords)], 1))  # [N, C]
         for block in self.blocks:
             x = block(x, mesh)
         return self.decoder(x)  # [N, O]

@@ -33,7 +33,7 @@ class FLARE(BlockStack):
         num_layers: int = 8,
         heads: int = 8,
         num_latents: int = 64,
-        coords: bool = True,
+        coords: bool | str = True,
     ):
         width = hidden_channels
         super().__init__(
@@ -47,6 +47,6 @@ class FLARE(BlockStack):
             make_block=lambda mixer: Block(width, mixer, mlp=ResidualMLP(width, width, width, 3, ends=True)),
         )
         self.heads, self.num_latents = heads, num_latents
-        self.encoder = ResidualMLP(in_channels + pos_dim * coords, width, width, 2, ends=True)
+        self.encoder = ResidualMLP(in_channels + self.positions.channels, width, width, 2, ends=True)
         self.decoder = nn.Sequential(nn.LayerNorm(width), ResidualMLP(width, width, out_channels, 2, ends=True))
         self.apply(small_linear)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data import Mesh
-from ..nn import MLP, SpectralConv
+from ..nn import MLP, Positions, SpectralConv
 from ..nn.grid import to_grid
 from .base import NeuralOperator, check_sizes
 
@@ -43,7 +43,7 @@ class FNO(NeuralOperator):
         num_layers: int = 4,
         modes: int | Sequence[int] = 12,
         padding: int = 0,
-        coords: bool = True,
+        coords: bool | str = True,
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
@@ -54,13 +54,14 @@ class FNO(NeuralOperator):
         self.hidden_channels, self.num_layers, self.coords = hidden_channels, num_layers, coords
         self.modes, self.padding = modes, padding
         width = hidden_channels
-        self.encoder = nn.Linear(in_channels + pos_dim * coords, width)
+        self.positions = Positions(coords, pos_dim)
+        self.encoder = nn.Linear(in_channels + self.positions.channels, width)
         self.spectral = nn.ModuleList(SpectralConv(width, each) for _ in range(num_layers))
         self.pointwise = nn.ModuleList(nn.Linear(width, width) for _ in range(num_layers))
         self.decoder = MLP(width, 128, out_channels)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
-        x = self.encoder(torch.cat([x, mesh.coords], 1) if self.coords else x)  # [N, C]
+        x = self.encoder(torch.cat([x, self.positions(mesh.coords)], 1))  # [N, C]
         v = to_grid(x, mesh, self.pos_dim)  # [B, n_1, ..., n_D, C]
         shape = v.shape[1:-1]
         v = F.pad(v, (0, 0) + (0, self.padding) * self.pos_dim)

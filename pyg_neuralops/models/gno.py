@@ -38,7 +38,7 @@ class GNO(Patched, BlockStack):
         through_solid: bool = True,
         metric: PatchMetric | str | None = None,
         kernel_channels: int = 64,
-        coords: bool = True,
+        coords: bool | str = True,
         ratio: float = 2,
     ):
         super().__init__(
@@ -48,7 +48,7 @@ class GNO(Patched, BlockStack):
             hidden_channels,
             num_layers,
             lambda layer: KernelIntegral(
-                hidden_channels, pos_dim=pos_dim, kernel_channels=kernel_channels, coords=coords
+                hidden_channels, pos_dim=pos_dim, kernel_channels=kernel_channels, coords=bool(coords)
             ),
             coords,
             ratio,

@@ -63,7 +63,7 @@ class GraphSAGE(_OnGraph, BlockStack):
         period: float | Sequence[float | None] | None = None,
         through_solid: bool = True,
         metric: PatchMetric | str | None = None,
-        coords: bool = True,
+        coords: bool | str = True,
         ratio: float = 2,
     ):
         super().__init__(
@@ -101,7 +101,7 @@ class GATv2(_OnGraph, BlockStack):
         period: float | Sequence[float | None] | None = None,
         through_solid: bool = True,
         metric: PatchMetric | str | None = None,
-        coords: bool = True,
+        coords: bool | str = True,
         ratio: float = 2,
     ):
         width, mesh = check_heads(hidden_channels, heads), graph == "mesh"

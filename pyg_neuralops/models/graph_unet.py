@@ -11,7 +11,7 @@ from torch_geometric.nn import GraphUNet as PyGGraphUNet
 from torch_geometric.transforms import BaseTransform
 
 from ..data import Mesh
-from ..nn import MLP
+from ..nn import MLP, Positions
 from ..transforms import GraphEdges
 from .base import NeuralOperator, check_sizes
 
@@ -41,7 +41,7 @@ class GraphUNet(NeuralOperator):
         num_layers: int = 4,
         pool_ratio: float = 0.5,
         k: int = 6,
-        coords: bool = True,
+        coords: bool | str = True,
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
@@ -51,7 +51,8 @@ class GraphUNet(NeuralOperator):
         self.hidden_channels, self.num_layers, self.pool_ratio = hidden_channels, num_layers, pool_ratio
         self.k, self.coords = k, coords
         width = hidden_channels
-        self.encoder = MLP(in_channels + pos_dim * coords, 2 * width, width)
+        self.positions = Positions(coords, pos_dim)
+        self.encoder = MLP(in_channels + self.positions.channels, 2 * width, width)
         self.unet = PyGGraphUNet(width, width, width, num_layers, pool_ratio)
         self.decoder = nn.Sequential(nn.LayerNorm(width), MLP(width, width, out_channels))
 
@@ -60,7 +61,7 @@ class GraphUNet(NeuralOperator):
         return (GraphEdges(self.k),)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
-        x = self.encoder(torch.cat([x, mesh.coords], 1) if self.coords else x)  # [N, C]
+        x = self.encoder(torch.cat([x, self.positions(mesh.coords)], 1))  # [N, C]
         with warnings.catch_warnings():
             # PyG squares adjacencies as torch's sparse CSR tensors, which announce themselves as beta and unchecked.
             warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")

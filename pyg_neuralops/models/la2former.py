@@ -41,7 +41,7 @@ class LA2Former(Patched, BlockStack):
         global_: "efficient" (softmax on q over features and on k over nodes), "galerkin", "lrsa", or "none"; or
             several of the first three, ("efficient", "lrsa"), all beside the local path.
         fusion: "concat" (paper) or "gate".
-        coords: whether the encoder sees positions.
+        coords: whether the encoder sees positions, or "reference-grid" (:class:`Positions`).
         ratio: of the feed-forwards, those of the latents included.
         num_latents: M of "lrsa".
 
@@ -66,7 +66,7 @@ class LA2Former(Patched, BlockStack):
         local: bool = True,
         global_: str | Sequence[str] = "efficient",
         fusion: str = "concat",
-        coords: bool = True,
+        coords: bool | str = True,
         ratio: float = 2,
         num_latents: int = 64,
     ):

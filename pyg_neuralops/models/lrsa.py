@@ -41,7 +41,7 @@ class LRSA(BlockStack):
         latent: str = "attention",
         tied: bool = False,
         structured: bool = False,
-        coords: bool = True,
+        coords: bool | str = True,
     ):
         def make_mixer(layer: int) -> nn.Module:
             return LowRankSpatialAttention(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.transforms import BaseTransform
 
 from ..data import Mesh
-from ..nn import MLP, MeshGraphConv
+from ..nn import MLP, MeshGraphConv, Positions
 from ..transforms import GraphEdges
 from .base import NeuralOperator, check_sizes
 
@@ -34,7 +34,7 @@ class MeshGraphNet(NeuralOperator):
         hidden_channels: int = 128,
         num_layers: int = 15,
         k: int = 6,
-        coords: bool = False,
+        coords: bool | str = False,
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
@@ -46,7 +46,8 @@ class MeshGraphNet(NeuralOperator):
             return nn.Sequential(MLP(channels, width, width, width, act=nn.ReLU), nn.LayerNorm(width))
 
         # A constant input stands in where a node has no feature at all.
-        self.node_encoder = encoder(max(1, in_channels + pos_dim * coords))
+        self.positions = Positions(coords, pos_dim)
+        self.node_encoder = encoder(max(1, in_channels + self.positions.channels))
         self.edge_encoder = encoder(pos_dim + 1)
         self.steps = nn.ModuleList(MeshGraphConv(width) for _ in range(num_layers))
         self.decoder = MLP(width, width, width, out_channels, act=nn.ReLU)
@@ -56,8 +57,7 @@ class MeshGraphNet(NeuralOperator):
         return (GraphEdges(self.k),)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
-        if self.coords:
-            x = torch.cat([x, mesh.coords], 1)
+        x = torch.cat([x, self.positions(mesh.coords)], 1)
         if x.shape[1] == 0:
             x = x.new_ones(x.shape[0], 1)
         x, e = self.node_encoder(x), self.edge_encoder(mesh.edge_attr)  # [N, C], [E, C]

@@ -36,7 +36,7 @@ class PointTransformer(Patched, BlockStack):
         k: int = 16,
         through_solid: bool = True,
         metric: PatchMetric | str | None = None,
-        coords: bool = True,
+        coords: bool | str = True,
         ratio: float = 2,
     ):
         width = hidden_channels

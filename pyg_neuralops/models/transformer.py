@@ -31,7 +31,7 @@ class Transformer(BlockStack):
         num_layers: int = 8,
         heads: int = 8,
         max_nodes: int = 16384,
-        coords: bool = True,
+        coords: bool | str = True,
         ratio: float = 2,
     ):
         super().__init__(

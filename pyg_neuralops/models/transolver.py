@@ -39,7 +39,7 @@ class Transolver(BlockStack):
         heads: int = 8,
         num_slices: int = 64,
         structured: bool = False,
-        coords: bool = True,
+        coords: bool | str = True,
         ratio: float = 1,
     ):
         super().__init__(

@@ -17,6 +17,7 @@ from .mlp import MLP
 from .patch_mixer import PatchMixer
 from .physics_attention import PhysicsAttention
 from .point_mixer import PointMixer
+from .positions import Positions
 from .residual_mlp import ResidualMLP
 from .rms_norm import RMSNorm
 from .spectral_conv import SpectralConv
@@ -39,6 +40,7 @@ __all__ = [
     "PatchMixer",
     "PhysicsAttention",
     "PointMixer",
+    "Positions",
     "RMSNorm",
     "ResidualMLP",
     "SpectralConv",

@@ -29,8 +29,8 @@ def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
     """Run what is not done yet of a comparison, then write and return its results.
 
     Every run has a folder ``out/<model>/seed<k>``; one that is finished is not repeated, one that was interrupted
-    goes on, so models and seeds can be added later. ``out`` gets ``results.json``, ``table.md``, ``error_vs_time.png`` and ``fields.png``. The test
-    split is read once per run, after its weights have been selected.
+    goes on, so models and seeds can be added later. ``out`` gets ``results.json``, ``table.md``,
+    ``error_vs_time.png`` and ``fields.png``. The test split is read once per run, after its weights have been selected.
 
     Raises:
         ValueError: for a bad setting, or if ``out`` holds something else; its files are left as they are.

@@ -1,3 +1,4 @@
+import copy
 import inspect
 
 import pytest
@@ -48,6 +49,18 @@ def test_models_respect_their_batch(name, cells):
 @pytest.mark.parametrize("name", RELATIVE)
 def test_models_without_coordinates_do_not_know_the_origin(name):
     assert_translation_invariant(small(name, coords=False), random_mesh(50))
+
+
+@pytest.mark.parametrize("name", [*RELATIVE, "fno"])
+def test_models_take_distances_to_a_reference_grid(name):
+    """In place of coordinates; the origin matters then."""
+    data = sample(name, 30)
+    model = small(name, coords="reference-grid")
+    assert model.config["coords"] == "reference-grid"
+    assert_batch_invariant(model, [data, sample(name, 30, seed=1)])
+    moved = copy.copy(data)
+    moved.pos = data.pos + 0.3
+    assert not torch.allclose(model(moved), model(data), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", MODELS)

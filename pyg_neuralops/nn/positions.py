@@ -1,0 +1,51 @@
+"""``Positions``: what an encoder sees of where the nodes are."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+
+PER_AXIS = 8
+CHOICES = (True, False, "reference-grid")
+
+
+class Positions(nn.Module):
+    """The coordinates, nothing, or the distances to a grid of reference points, ``[N, D] -> [N, channels]``.
+
+    Args:
+        coords: True, False, or "reference-grid": the 8^D distances that replace coordinates in Transolver's scripts
+            for Darcy and Navier-Stokes (their "unified position"). On standardised coordinates of a uniform square
+            they are the authors' figures, distances to 8 x 8 points from 0 to 1.
+        pos_dim: D.
+
+    Raises:
+        ValueError: for another ``coords``.
+    """
+
+    points: Tensor
+
+    def __init__(self, coords: bool | str, pos_dim: int):
+        super().__init__()
+        if coords not in CHOICES:
+            raise ValueError(f"coords={coords!r}; choose from {list(CHOICES)}")
+        self.coords = coords
+        self.channels = pos_dim * bool(coords)
+        if coords == "reference-grid":
+            # A uniform variable of standard deviation 1 runs from -sqrt(3) to sqrt(3).
+            axis = torch.linspace(-math.sqrt(3), math.sqrt(3), PER_AXIS).tolist()
+            self.register_buffer("points", torch.tensor(list(product(axis, repeat=pos_dim))), persistent=False)
+            self.channels = PER_AXIS**pos_dim
+
+    def forward(self, coords: Tensor) -> Tensor:
+        if not self.coords:
+            return coords[:, :0]
+        if self.coords is True:
+            return coords
+        points = self.points.to(coords.dtype)  # [8^D, D]
+        return (coords[:, None] - points).norm(dim=-1) / math.sqrt(12)
+
+    def extra_repr(self) -> str:
+        return f"coords={self.coords!r}"

@@ -1,0 +1,27 @@
+"""What an encoder sees of positions."""
+
+import pytest
+import torch
+
+from pyg_neuralops.nn import Positions
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_reference_grid_gives_the_papers_distances(dim):
+    """Distances to 8^D points spread over the unit box, though the coordinates come standardised."""
+    pos = torch.rand(40, dim, dtype=torch.double)
+    axis = torch.linspace(0, 1, 8, dtype=torch.double)
+    points = torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
+    positions = Positions("reference-grid", dim)
+    found = positions((pos - 0.5) * 12**0.5)
+    assert positions.channels == found.shape[1] == 8**dim
+    torch.testing.assert_close(found, torch.cdist(pos, points), rtol=0, atol=1e-6)
+    assert not positions.state_dict()
+
+
+def test_coordinates_or_nothing():
+    coords = torch.rand(5, 2)
+    assert torch.equal(Positions(True, 2)(coords), coords)
+    assert Positions(False, 2)(coords).shape == (5, 0)
+    with pytest.raises(ValueError, match=r"coords='grid'; choose from \[True, False, 'reference-grid'\]"):
+        Positions("grid", 2)
