@@ -9,9 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pyg-neuralops
 
 # LA2Former against three GNNs on irregular Darcy: data, training, table and pictures in runs/first.
 compare: $(STAMP)
-	$(BIN)/pyg-neuralops compare --dataset darcy-irregular --models la2former mesh-graph-net graph-sage gatv2 \
-		--num-samples 480 --points 400 --epochs 16 --seeds 1 --batch-size 4 --hidden-channels 48 --num-layers 4 \
-		--out runs/first
+	$(BIN)/pyg-neuralops compare --recipe benchmarks/studies/first.toml
 
 # One thread a worker: nested parallelism is slower. Threads that wait for each other must not spin on a busy machine.
 test: $(STAMP)

@@ -28,7 +28,7 @@ MODELS: dict[str, dict[str, Any]] = {
 SIZES: dict[str, dict[str, Any]] = {
     "darcy": {"num_samples": 180, "resolution": 21, "refine": 20},
     "darcy-irregular": {"num_samples": 180, "points": 400},
-    "navier-stokes": {"num_samples": 36, "resolution": 16, "refine": 4},
+    "navier-stokes": {"num_samples": 240, "resolution": 16, "refine": 4},
     "elasticity": {"num_samples": 180, "points": 400},
     "plasticity": {"num_samples": 36, "columns": 21, "rows": 9},
     "airfoil": {"num_samples": 180, "resolution": 45, "refine": 2},
