@@ -3,9 +3,10 @@
 from .check import check_sample, checked
 from .dataset import MeshDataset, fingerprint
 from .files import locked, replacing, save_tensors
-from .hdf5 import hdf5_info, open_hdf5, read_hdf5, read_sample, write_hdf5
+from .hdf5 import hdf5_info, open_hdf5, read_hdf5, read_sample
 from .hdf5_meshes import HDF5Meshes
 from .hdf5_samples import HDF5Samples
+from .hdf5_writer import write_hdf5
 from .loader import MeshBatchSampler, mesh_loader
 from .mesh import Mesh
 from .mesh_data import CELLS, MeshData

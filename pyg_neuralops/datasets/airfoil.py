@@ -81,9 +81,9 @@ class Airfoil(PDEDataset):
         parameters = {"resolution": resolution, "refine": refine, "iterations": iterations}
         super().__init__(parameters, root, split, **options)
 
-    def generate(self) -> None:
+    def generate(self, count: int, folder: Path) -> None:
         require_numba()  # here, as a worker process could only report it as a failure
-        super().generate()
+        super().generate(count, folder)
 
     def to_mesh(self, arrays: Mapping[str, np.ndarray]) -> MeshData:
         return _mesh(arrays["points"], arrays["mach"])

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from tqdm import tqdm
 
 from ..data import (
     PROTOCOLS,
@@ -22,30 +18,25 @@ from ..data import (
     fingerprint,
     hdf5_info,
     read_hdf5,
-    with_weights,
-    write_hdf5,
 )
-from ..solvers.parallel import make_parts
-from ..solvers.parts import load_part
+from .generated_samples import GeneratedSamples
 from .official import OfficialFiles
 
 SPLITS = ("train", "val", "test")
 SOURCES = ("auto", "official", "generated")
-STREAMS = {"train": 0, "test": 1}
 
 
-class PDEDataset(OfficialFiles, MeshDataset):
+class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
     """Base of the library's sets: official files where they lie in ``root/raw``, else generated samples.
 
-    There are two streams of samples, "train" and "test". Generated, sample i of a stream has the entropy
-    ``[seed, 0 or 1, i]`` (``numpy.random.SeedSequence``), so that its content depends on nothing else, neither
-    on the order nor on the number of processes. Official, the streams are the rows of the published protocol.
+    There are two streams of samples, "train" and "test": official ones are the rows of the published protocol,
+    generated ones are numbered (:class:`.generated_samples.GeneratedSamples`).
     Protocol "standard" takes the last twelfth of all samples from the end of the train stream for val;
     "paper" has no val, and trains on the whole stream. Each stream becomes one HDF5 file in ``root/raw``, whose
     name says where it comes from.
 
-    A subclass states the class attributes and :meth:`to_mesh`, and what :class:`.official.OfficialFiles` asks for
-    where there are official files. A change that changes the data needs a new ``version``.
+    A subclass states the class attributes and ``to_mesh``, and what :class:`.official.OfficialFiles` asks for where
+    there are official files. A change that changes the data needs a new ``version``.
 
     Args:
         parameters: keyword arguments of the solver; all are part of the raw file's name.
@@ -74,11 +65,8 @@ class PDEDataset(OfficialFiles, MeshDataset):
 
     name: ClassVar[str]
     version: ClassVar[int]
-    solver: ClassVar[str]  # "package.module:function" without torch, so that workers start fast
-    packages: ClassVar[Sequence[str]] = ("numpy", "scipy")
     names: ClassVar[Mapping[str, Sequence[str]]]
     units: ClassVar[Mapping[str, Sequence[str]]]
-    part_size: ClassVar[int] = 8
     task: ClassVar[Mapping[str, Any]] = {"name": "steady"}  # what is usually asked; see pyg_neuralops.engine.TASKS
     window: ClassVar[tuple[tuple[float, float], tuple[float, float]] | None] = None  # the part of the plane to look at
     num_default: ClassVar[tuple[int, int]] = (1000, 200)  # samples of the train and the test stream
@@ -142,10 +130,6 @@ class PDEDataset(OfficialFiles, MeshDataset):
     def stream_size(self) -> int:
         return self.counts[self.stream == "test"]
 
-    def to_mesh(self, arrays: Mapping[str, np.ndarray]) -> MeshData:
-        """The sample, in float32, from the arrays of the solver's dataclass."""
-        raise NotImplementedError
-
     @property
     def _stem(self) -> str:
         count = f"{self.stream}{self.stream_size}"
@@ -156,6 +140,10 @@ class PDEDataset(OfficialFiles, MeshDataset):
         # Of official samples those for the test depend on where the train stream ends.
         tail = [f"after{self.counts[0]}"] if official and self.stream == "test" else []
         return "-".join([*head, *parameters, *(tail if official else [f"seed{self.seed}"])])
+
+    @property
+    def _parts(self) -> Path:
+        return Path(self.raw_dir, f"{self._stem}.parts")
 
     @property
     def raw_file_names(self) -> list[str]:
@@ -184,55 +172,12 @@ class PDEDataset(OfficialFiles, MeshDataset):
 
     def download(self) -> None:
         """Make the raw file: convert official samples, or solve what is missing and assemble it."""
-        self.convert() if self.source == "official" else self.generate()
-
-    def generate(self) -> None:
-        """Solve the samples that are missing, assemble the raw file, and remove the parts."""
-        folder = Path(self.raw_dir, f"{self._stem}.parts")
-        seeds = [(self.seed, STREAMS[self.stream], index) for index in range(self.stream_size)]
-        interval = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants fewer lines
-        with tqdm(total=len(seeds), desc=f"{self.name} {self.stream}", unit="sample", mininterval=interval) as bar:
-            parts = make_parts(
-                self.solver,
-                self.parameters,
-                seeds,
-                folder,
-                workers=self.workers,
-                part_size=self.part_size,
-                advance=bar.update,
-            )
-        samples = (with_weights(self.to_mesh(arrays)) for part in parts for arrays in load_part(part))
-        attributes = self._provenance(parts)
-        write_hdf5(self.raw_paths[0], samples, names=self.names, units=self.units, attrs=attributes)
-        shutil.rmtree(folder)
+        self.convert() if self.source == "official" else self.generate(self.stream_size, self._parts)
 
     def _download(self) -> None:
         super()._download()
         # A kill between the last two steps of download leaves parts that nobody needs.
-        shutil.rmtree(Path(self.raw_dir, f"{self._stem}.parts"), ignore_errors=True)
-
-    def _provenance(self, parts: Sequence[Path]) -> dict[str, Any]:
-        """What made the file; of the solver's scalars (residual, redraws ...) least, greatest and mean."""
-        scalars: dict[str, list[float]] = {}
-        for part in parts:
-            for arrays in load_part(part):
-                for key, value in arrays.items():
-                    if value.ndim == 0:
-                        scalars.setdefault(key, []).append(float(value))
-        versions = [f"{package} {importlib.metadata.version(package)}" for package in self.packages]
-        return {
-            "source": self.source,
-            "dataset": self.name,
-            "stream": self.stream,
-            "generator": self.solver,
-            "generator_version": self.version,
-            "seed": self.seed,
-            **self.parameters,
-            "versions": [f"python {platform.python_version()}", *versions],
-            **{f"{key}_min": min(values) for key, values in scalars.items()},
-            **{f"{key}_max": max(values) for key, values in scalars.items()},
-            **{f"{key}_mean": sum(values) / len(values) for key, values in scalars.items()},
-        }
+        shutil.rmtree(self._parts, ignore_errors=True)
 
     def process(self) -> None:
         samples, _ = read_hdf5(self.raw_paths[0])
