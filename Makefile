@@ -7,7 +7,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pyg-neuralops
 
 .PHONY: compare test check accel clean
 
-# LA2Former against three GNNs on irregular Darcy: data, training, table and pictures in runs/first.
+# LA2Former against three GNNs on irregular Darcy: data, training, table and pictures in runs/compare.
 compare: $(STAMP)
 	$(BIN)/pyg-neuralops compare --recipe benchmarks/studies/first.toml
 

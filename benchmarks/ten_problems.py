@@ -1,8 +1,8 @@
-"""Five models on all ten problems at one small budget, and metric patches on the two directional ones; one table.
+"""Five models on all ten problems at a small budget, and metric patches on the two directional ones; one table.
 
 python benchmarks/ten_problems.py                 # all; finished runs are kept, an interrupted one goes on
 python benchmarks/ten_problems.py darcy pipe      # some
-writes results/ten_problems.json when all are done; runs are kept in runs/ten
+without names it writes results/ten_problems.json; runs are kept in runs/ten
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "poisson": {"num_samples": 180, "per_side": 7},
 }
 EPOCHS = {"navier-stokes": 5, "plasticity": 5, "advection-diffusion": 10, "anisotropic-diffusion": 10}
-"""About 2000 steps for every model (60 epochs of 180 samples); about 900 on the two problems that have nine models."""
+"""About 2000 steps a model (60 epochs of 180 samples); about 900 on the two problems that have nine models."""
 
 TRIVIAL = ("mean", "1-nn", "ridge")
 METRICS = {"advection-diffusion": "Upwind('wind', stretch=6)", "anisotropic-diffusion": "Tensor('conductivity')"}

@@ -92,14 +92,14 @@ def words(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def pairs(words: Sequence[str]) -> dict[str, Any]:
-    """``["k=29", "local=false"] -> {"k": 29, "local": False}``; values are JSON, or else strings."""
+    """``["k=29", "local=false"] -> {"k": 29, "local": False}``; values are JSON or Python's, or else strings."""
     found: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not (name and equals):
             raise ValueError(f"{word!r} is not of the form name=value")
         try:
-            found[name] = json.loads(value)
+            found[name] = json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
         except ValueError:
             found[name] = value
     return found

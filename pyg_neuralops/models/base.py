@@ -133,7 +133,7 @@ class BlockStack(NeuralOperator):
         self.decoder: nn.Module = nn.Sequential(nn.LayerNorm(width), MLP(width, width, out_channels))
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
-        x = self.encoder(torch.cat([x, self.positions(mesh.coords)], 1))  # [N, C]
+        x = self.encoder(torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1))  # [N, C]
         for block in self.blocks:
             x = block(x, mesh)
         return self.decoder(x)  # [N, O]

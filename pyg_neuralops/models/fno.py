@@ -61,7 +61,7 @@ class FNO(NeuralOperator):
         self.decoder = MLP(width, 128, out_channels)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
-        x = self.encoder(torch.cat([x, self.positions(mesh.coords)], 1))  # [N, C]
+        x = self.encoder(torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1))  # [N, C]
         v = to_grid(x, mesh, self.pos_dim)  # [B, n_1, ..., n_D, C]
         shape = v.shape[1:-1]
         v = F.pad(v, (0, 0) + (0, self.padding) * self.pos_dim)

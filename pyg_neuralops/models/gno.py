@@ -23,7 +23,8 @@ class GNO(Patched, BlockStack):
         in_channels, out_channels, pos_dim, hidden_channels, num_layers, ratio: as :class:`LA2Former`.
         k, period, through_solid, metric: the patches, as :class:`LA2Former`.
         kernel_channels: hidden width of the kernels.
-        coords: whether encoder and kernels see positions; without, kernels see relative positions only.
+        coords: whether encoder and kernels see positions; without, kernels see relative positions only. With
+            "reference-grid" the encoder sees distances (:class:`Positions`), the kernels coordinates.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ class GraphUNet(NeuralOperator):
         return (GraphEdges(self.k),)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
-        x = self.encoder(torch.cat([x, self.positions(mesh.coords)], 1))  # [N, C]
+        x = self.encoder(torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1))  # [N, C]
         with warnings.catch_warnings():
             # PyG squares adjacencies as torch's sparse CSR tensors, which announce themselves as beta and unchecked.
             warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")

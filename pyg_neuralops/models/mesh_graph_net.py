@@ -22,7 +22,7 @@ class MeshGraphNet(NeuralOperator):
 
     Args:
         k: neighbours on point clouds (meshes use their own edges).
-        coords: whether the node encoder sees the (scaled) positions.
+        coords: whether the node encoder sees the (scaled) positions, or "reference-grid" (:class:`Positions`).
         others: as :class:`LA2Former`.
     """
 
@@ -57,7 +57,7 @@ class MeshGraphNet(NeuralOperator):
         return (GraphEdges(self.k),)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
-        x = torch.cat([x, self.positions(mesh.coords)], 1)
+        x = torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1)
         if x.shape[1] == 0:
             x = x.new_ones(x.shape[0], 1)
         x, e = self.node_encoder(x), self.edge_encoder(mesh.edge_attr)  # [N, C], [E, C]

@@ -23,7 +23,8 @@ class PointTransformer(Patched, BlockStack):
     Args:
         in_channels, out_channels, pos_dim, hidden_channels, num_layers, ratio: as :class:`LA2Former`.
         k, through_solid, metric: the patches, as :class:`LA2Former`.
-        coords: whether the encoder sees positions; attention sees relative ones in any case.
+        coords: whether the encoder sees positions, or "reference-grid" (:class:`Positions`); attention sees relative
+            ones in any case.
     """
 
     def __init__(

@@ -15,10 +15,14 @@ CHOICES = (True, False, "reference-grid")
 class Positions(nn.Module):
     """The coordinates, nothing, or the distances to a grid of reference points, ``[N, D] -> [N, channels]``.
 
+    Coordinates should come standardised, as :class:`pyg_neuralops.normalize.Normalized` gives them: the reference
+    points fill the square that standardised positions of a uniform sample fill.
+
     Args:
         coords: True, False, or "reference-grid": the 8^D distances that replace coordinates in Transolver's scripts
-            for Darcy and Navier-Stokes (their "unified position"). On standardised coordinates of a uniform square
-            they are the authors' figures, distances to 8 x 8 points from 0 to 1.
+            for Darcy and Navier-Stokes (their "unified position"). For nodes all over the unit square they are the
+            authors' distances to 8 x 8 points from 0 to 1; for n x n nodes they are about 1 / n smaller, as the
+            standard deviation of a grid is not quite that of a uniform sample.
         pos_dim: D.
 
     Raises:
@@ -31,7 +35,7 @@ class Positions(nn.Module):
         super().__init__()
         if coords not in CHOICES:
             raise ValueError(f"coords={coords!r}; choose from {list(CHOICES)}")
-        self.coords = coords
+        self.coords = coords if isinstance(coords, str) else bool(coords)
         self.channels = pos_dim * bool(coords)
         if coords == "reference-grid":
             # A uniform variable of standard deviation 1 runs from -sqrt(3) to sqrt(3).
@@ -45,7 +49,7 @@ class Positions(nn.Module):
         if self.coords is True:
             return coords
         points = self.points.to(coords.dtype)  # [8^D, D]
-        return (coords[:, None] - points).norm(dim=-1) / math.sqrt(12)
+        return torch.cdist(coords, points, compute_mode="donot_use_mm_for_euclid_dist") / math.sqrt(12)
 
     def extra_repr(self) -> str:
         return f"coords={self.coords!r}"

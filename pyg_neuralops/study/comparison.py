@@ -15,7 +15,7 @@ from .baselines import Baseline, trivial_baselines
 from .data import Splits, load_splits
 from .provenance import environment, read_json, write_json
 from .report import write_report
-from .run import check_run_folder, differences, identity, prepare, summary, train_run
+from .run import Prepared, check_run_folder, differences, identity, prepare, summary, train_run
 from .settings import Comparison
 from .table import percent
 
@@ -29,8 +29,9 @@ def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
     """Run what is not done yet of a comparison, then write and return its results.
 
     Every run has a folder ``out/<model>/seed<k>``; one that is finished is not repeated, one that was interrupted
-    goes on, so models and seeds can be added later. ``out`` gets ``results.json``, ``table.md``,
-    ``error_vs_time.png`` and ``fields.png``. The test split is read once per run, after its weights have been selected.
+    goes on. So models and seeds can be added later: name the old ones too, as results are of what is asked for.
+    ``out`` gets ``results.json``, ``table.md``, ``error_vs_time.png`` and ``fields.png``. The test split is read once
+    per run, after its weights have been selected.
 
     Raises:
         ValueError: for a bad setting, or if ``out`` holds something else; its files are left as they are.
@@ -42,8 +43,7 @@ def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
     _check_folder(out, comparison, splits.info["digest"])
     # All models are built before the first is trained: a mistake in the last must not cost the others' time.
     models = {label: _build(comparison, label, splits) for label in comparison.models}
-    seeds = range(comparison.seed, comparison.seed + comparison.seeds)
-    for label, seed in itertools.product(models, seeds):
+    for label, seed in _asked(comparison):
         expected = identity(splits, *comparison.model(label), comparison.recipe(label), seed)
         check_run_folder(run_folder(out, label, seed), expected)
     write_json(out / "comparison.json", {"comparison": comparison.to_dict(), "digest": splits.info["digest"]})
@@ -63,43 +63,60 @@ def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
     write_json(out / "results.json", results)
     folders = {label: run_folder(out, label, comparison.seed) for label in comparison.models}
     write_report(out, results, splits, baselines, folders)
+    asked = {run_folder(out, label, seed) for label, seed in _asked(comparison)}
+    others = sorted(str(file.parent) for file in out.glob("*/seed*/result.json") if file.parent not in asked)
+    if others:
+        log.warning("not in the table, as they were not asked for: %s", ", ".join(others))
     return results
+
+
+def _asked(comparison: Comparison) -> list[tuple[str, int]]:
+    """The runs of a comparison: label and seed."""
+    seeds = range(comparison.seed, comparison.seed + comparison.seeds)
+    return list(itertools.product(comparison.models, seeds))
 
 
 def _run_all(
     comparison: Comparison, splits: Splits, models: dict[str, NeuralOperator], progress: bool
 ) -> list[dict[str, Any]]:
-    seeds = range(comparison.seed, comparison.seed + comparison.seeds)
-    total = len(models) * len(seeds)
+    asked = _asked(comparison)
+    folders = {run: run_folder(Path(comparison.out), *run) for run in asked}
+    missing = sum(not (folder / "result.json").exists() for folder in folders.values())
     runs: list[dict[str, Any]] = []
     spent: list[float] = []
-    for label, model in models.items():
-        name, kwargs = comparison.model(label)
-        prepared = None
-        for seed in seeds:
-            folder = run_folder(Path(comparison.out), label, seed)
-            head = f"[{len(runs) + 1}/{total}] {label}, seed {seed}"
-            if (folder / "result.json").exists():
-                runs.append(read_json(folder / "result.json"))
-                log.info("%s: done before, test error %s", head, percent(runs[-1]["test"]["mean"]))
-                continue
-            prepared = prepare(model, splits) if prepared is None else prepared
-            start = time.perf_counter()
-            recipe = comparison.recipe(label)
-            title = f"{head}{_left(comparison.seconds, spent, total - len(runs))}: "
-            result = train_run(
-                splits, prepared, name, kwargs, recipe, seed, folder, label=label, progress=progress, title=title
-            )
-            runs.append(result)
-            spent.append(time.perf_counter() - start)
-            log.info(
-                "%s: test error %s after %d epochs, %.0f s of training%s",
-                head,
-                percent(result["test"]["mean"]),
-                result["epochs"],
-                result["train_seconds"],
-                _left(comparison.seconds, spent, total - len(runs)),
-            )
+    prepared: tuple[str, Prepared] | None = None
+    for label, seed in asked:
+        folder = folders[label, seed]
+        head = f"[{len(runs) + 1}/{len(asked)}] {label}, seed {seed}"
+        if (folder / "result.json").exists():
+            runs.append({**read_json(folder / "result.json"), "model": label})
+            log.info("%s: done before, test error %s", head, percent(runs[-1]["test"]["mean"]))
+            continue
+        if prepared is None or prepared[0] != label:
+            prepared = label, prepare(models[label], splits)
+        start = time.perf_counter()
+        title = f"{head}{_left(comparison.seconds, spent, missing - len(spent))}: "
+        result = train_run(
+            splits,
+            prepared[1],
+            *comparison.model(label),
+            comparison.recipe(label),
+            seed,
+            folder,
+            label=label,
+            progress=progress,
+            title=title,
+        )
+        runs.append(result)
+        spent.append(time.perf_counter() - start)
+        log.info(
+            "%s: test error %s after %d epochs, %.0f s of training%s",
+            head,
+            percent(result["test"]["mean"]),
+            result["epochs"],
+            result["train_seconds"],
+            _left(comparison.seconds, spent, missing - len(spent)),
+        )
     return runs
 
 
@@ -125,6 +142,12 @@ def _build(comparison: Comparison, label: str, splits: Splits) -> NeuralOperator
 
 def _check_folder(out: Path, comparison: Comparison, digest: str | None = None) -> None:
     """Raise unless ``out`` is new, empty, or holds a comparison at this budget (on these very data)."""
+    folders: dict[str, str] = {}
+    for label in comparison.models:
+        name = run_folder(out, label, 0).parent.name.casefold()
+        if name in folders:
+            raise ValueError(f"models {folders[name]!r} and {label!r} would share the folder {name!r}; rename one")
+        folders[name] = label
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out / "comparison.json").is_file():

@@ -53,12 +53,13 @@ def read_json(path: Path) -> Any:
     """The content of ``path``.
 
     Raises:
-        ValueError: if it is not JSON.
+        ValueError: if it is not JSON; says what to remove. A result can be made again from the run beside it.
     """
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it to go on") from None
+        gone = path if path.name == "result.json" else path.parent
+        raise ValueError(f"{path} is damaged ({error}); remove {gone} to go on") from None
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:

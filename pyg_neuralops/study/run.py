@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
 from ..engine import Task, evaluate, fit
 from ..models import NeuralOperator, build_model
+from ..models.registry import import_class
 from ..normalize import Normalized, normalized
 from .data import Splits
 from .provenance import environment, file_digest, read_json, write_json
@@ -85,8 +87,9 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """What differs between two settings, in words: "epochs=3 there, 4 here; ..."; empty where nothing does."""
     flat: list[dict[str, Any]] = []
     for settings in (there, here):
-        inner = settings.get("recipe") or {}
-        flat.append({**{name: value for name, value in settings.items() if name != "recipe"}, **inner})
+        groups = [settings.get(name) or {} for name in ("arguments", "recipe")]
+        outer = {name: value for name, value in settings.items() if name not in ("arguments", "recipe")}
+        flat.append({**outer, **groups[0], **groups[1]})
     names = [name for name in {**flat[0], **flat[1]} if flat[0].get(name) != flat[1].get(name)]
     return "; ".join(f"{name}={flat[0].get(name)!r} there, {flat[1].get(name)!r} here" for name in names)
 
@@ -94,11 +97,17 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
 def identity(
     splits: Splits, name: str, kwargs: dict[str, Any], recipe: Recipe, seed: int, initial: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What makes a run this run: two with the same identity have the same result."""
+    """What makes a run this run. The code's version and the machine are in its result, and are not compared.
+
+    A user's own model counts with the content of its module's file.
+    """
     found = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
     found |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
+    if ":" in name:
+        file = sys.modules[import_class(name).__module__].__file__
+        found["source"] = file and file_digest(file)
     if initial is not None:
         found["initial"] = initial
     return found
@@ -111,7 +120,7 @@ def check_run_folder(out: Path, expected: dict[str, Any] | None = None) -> None:
     if expected is not None and (out / "run.json").exists():
         changes = differences(read_json(out / "run.json"), json.loads(json.dumps(expected)))
         if changes:
-            raise ValueError(f"{out} holds another run ({changes}); choose another folder")
+            raise ValueError(f"{out} holds another run ({changes}); choose another folder or label")
 
 
 def train_run(

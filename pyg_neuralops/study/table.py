@@ -78,7 +78,18 @@ def _notes(results: dict[str, Any]) -> list[str]:
     ]
     missing = [f"{name} n/a: {b['not_applicable']}" for name, b in results["baselines"].items() if "test" not in b]
     remarks = [f"{name}: {b['remark']}" for name, b in results["baselines"].items() if b.get("remark")]
-    return notes + [f"Baseline {note}." for note in missing + remarks]
+    return notes + [f"Baseline {note}." for note in missing + remarks] + _mixed(results["runs"])
+
+
+def _mixed(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """What sets runs apart that were not made at one time."""
+    made = [run["environment"] for run in runs]
+    codes = {(item["git"] or {}).get("hash") for item in made}
+    machines = {tuple(item[name] for name in ("platform", "cpu_count", "threads", "accelerator")) for item in made}
+    notes = [f"Runs of {len(codes)} versions of the code."] if len(codes) > 1 else []
+    if len(machines) > 1:
+        notes.append(f"Runs on {len(machines)} kinds of machine or numbers of threads: seconds do not compare.")
+    return notes
 
 
 def _ratio(error: float, reference: float | None) -> str:

@@ -45,6 +45,14 @@ def test_core_is_one_graph(name):
         torch.testing.assert_close(compiled(*ragged), model.core(*ragged))
 
 
+def test_distances_to_a_reference_grid_are_part_of_it():
+    torch._dynamo.reset()
+    model = build_model("la2former-global", in_channels=2, out_channels=1, num_layers=1, coords="reference-grid")
+    x, mesh = inputs(model, random_mesh(40))
+    compiled = torch.compile(model.core, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, mesh), model.core(x, mesh))
+
+
 class Core(nn.Module):
     """``torch.export`` takes a module, whose forward it traces."""
 

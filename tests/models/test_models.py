@@ -51,6 +51,13 @@ def test_models_without_coordinates_do_not_know_the_origin(name):
     assert_translation_invariant(small(name, coords=False), random_mesh(50))
 
 
+def test_positions_in_double_precision_leave_features_as_they_are():
+    data = random_mesh(20)
+    data.pos = data.pos.double()
+    for coords in (False, True, "reference-grid"):
+        assert small("lrsa", coords=coords)(data).dtype == data.x.dtype
+
+
 @pytest.mark.parametrize("name", [*RELATIVE, "fno"])
 def test_models_take_distances_to_a_reference_grid(name):
     """In place of coordinates; the origin matters then."""

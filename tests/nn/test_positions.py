@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from pyg_neuralops.models import build_model
 from pyg_neuralops.nn import Positions
+from pyg_neuralops.normalize import normalized
+from pyg_neuralops.testing import random_grid
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
@@ -19,9 +22,19 @@ def test_reference_grid_gives_the_papers_distances(dim):
     assert not positions.state_dict()
 
 
+def test_a_grid_through_normalisers_comes_close_to_it():
+    grid = random_grid((85, 85), in_channels=1, out_channels=1)
+    seen = normalized(build_model("la2former-global", in_channels=1, out_channels=1), [grid]).pos.encode(grid.pos)
+    axis = torch.linspace(0, 1, 8)
+    unit = grid.pos / grid.pos.max(0).values
+    expected = torch.cdist(unit, torch.cartesian_prod(axis, axis))
+    torch.testing.assert_close(Positions("reference-grid", 2)(seen), expected, rtol=0, atol=0.01)
+
+
 def test_coordinates_or_nothing():
     coords = torch.rand(5, 2)
     assert torch.equal(Positions(True, 2)(coords), coords)
+    assert torch.equal(Positions(1, 2)(coords), coords)
     assert Positions(False, 2)(coords).shape == (5, 0)
     with pytest.raises(ValueError, match=r"coords='grid'; choose from \[True, False, 'reference-grid'\]"):
         Positions("grid", 2)

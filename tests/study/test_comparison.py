@@ -83,7 +83,7 @@ def test_results_table_and_figures(comparison, tmp_path):
     assert contents(out) == after
 
 
-def test_models_and_seeds_come_later(comparison, tmp_path):
+def test_models_and_seeds_come_later(comparison, tmp_path, caplog):
     """A comparison grows run by run in any order; what was done is kept, and never taken for something else."""
     out = tmp_path / "out"
     compare(replace(comparison, models=("graph-sage",), overrides={}, seeds=1), progress=False)
@@ -95,11 +95,38 @@ def test_models_and_seeds_come_later(comparison, tmp_path):
     kept = contents(out / "graph-sage")
     assert all(kept[path] == first[path] for path in first)
     # Not even after a table without it: the run knows its own settings.
+    caplog.clear()
     compare(replace(comparison, models=("graph-sage",), overrides={}), progress=False)
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "not in the table" in said
+    assert str(out / "narrow" / "seed1") in said
+    assert "graph-sage" not in said
     with pytest.raises(ValueError, match="holds another run"):
         compare(replace(comparison, overrides={"narrow": {"model": "la2former", "heads": 2, "k": 4}}), progress=False)
     direct = compare(replace(comparison, out=str(tmp_path / "direct")), progress=False)
     assert [run["test"]["per_sample"] for run in direct["runs"]] == [run["test"]["per_sample"] for run in whole["runs"]]
+
+
+def test_a_users_own_model_is_another_once_its_file_has_changed(comparison, tmp_path, monkeypatch):
+    source = tmp_path / "mine.py"
+    code = """
+import torch
+from torch_geometric.data import Data
+class Mine(torch.nn.Module):
+    def __init__(self, in_channels, out_channels, pos_dim, hidden_channels, num_layers):
+        super().__init__()
+        self.linear = torch.nn.Linear(in_channels, out_channels)
+    def forward(self, data):
+        return self.linear(data.x)
+"""
+    source.write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    one = replace(comparison, models=("mine:Mine",), overrides={}, seeds=1)
+    compare(one, progress=False)
+    compare(one, progress=False)
+    source.write_text(code.replace("self.linear(data.x)", "2 * self.linear(data.x)"))
+    with pytest.raises(ValueError, match=r"holds another run \(source="):
+        compare(one, progress=False)
 
 
 def test_training_never_sees_the_test_split(comparison, mesh_file, tmp_path):
@@ -138,6 +165,7 @@ def test_foreign_folder_is_left_alone(comparison, tmp_path):
     [
         ({"models": ("la2formr",)}, "unknown model 'la2formr'"),
         ({"models": ("graph-sage", "graph-sage"), "overrides": {}}, "more than once"),
+        ({"models": ("a b", "A,b"), "overrides": {}}, "'a b' and 'A,b' would share the folder 'a_b'"),
         ({"models": ()}, "models is empty"),
         ({"seeds": 0}, "seeds=0; it is the number of seeds"),
         ({"seconds": 3.0}, "give exactly one"),
