@@ -8,7 +8,7 @@ from torch_geometric.nn import GATv2Conv, SAGEConv
 from torch_geometric.transforms import BaseTransform
 
 from ..nn import GraphMixer
-from ..nn.knn_attention import check_heads
+from ..nn.heads import check_heads, default_heads
 from ..transforms import GraphEdges, PatchMetric
 from .base import BlockStack, Patched
 
@@ -95,7 +95,7 @@ class GATv2(_OnGraph, BlockStack):
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
-        heads: int = 8,
+        heads: int | None = None,
         graph: str = "mesh",
         k: int = 6,
         period: float | Sequence[float | None] | None = None,
@@ -104,6 +104,7 @@ class GATv2(_OnGraph, BlockStack):
         coords: bool | str = True,
         ratio: float = 2,
     ):
+        heads = default_heads(hidden_channels) if heads is None else heads
         width, mesh = check_heads(hidden_channels, heads), graph == "mesh"
         super().__init__(
             in_channels,

@@ -15,6 +15,7 @@ from ..nn import (
     LowRankSpatialAttention,
     PatchMixer,
 )
+from ..nn.heads import default_heads
 from ..transforms import PatchMetric
 from .base import BlockStack, Patched
 
@@ -32,7 +33,8 @@ class LA2Former(Patched, BlockStack):
         in_channels: F, channels of ``data.x`` (0: shape-only problems).
         out_channels: O.
         pos_dim: D.
-        hidden_channels: C. num_layers: blocks. heads: H, a divisor of C.
+        hidden_channels: C. num_layers: blocks.
+        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
         k, period, through_solid, metric: the patches, as in :class:`KNNPatches`; the metric may be a string
             such as "Upwind('wind', stretch=6)".
         soft_mask: of :class:`KNNAttention`: "head", "layer", "rank" or "none".
@@ -56,7 +58,7 @@ class LA2Former(Patched, BlockStack):
         pos_dim: int = 2,
         hidden_channels: int = 96,
         num_layers: int = 8,
-        heads: int = 8,
+        heads: int | None = None,
         k: int = 32,
         period: float | Sequence[float | None] | None = None,
         through_solid: bool = True,
@@ -70,6 +72,7 @@ class LA2Former(Patched, BlockStack):
         ratio: float = 2,
         num_latents: int = 64,
     ):
+        heads = default_heads(hidden_channels) if heads is None else heads
         names = [global_] if isinstance(global_, str) else list(global_)
         if not names or set(names) - set(GLOBALS) or ("none" in names and len(names) > 1):
             raise ValueError(f"global_={global_!r}; choose from {list(GLOBALS)}, or several other than 'none'")

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..data import Mesh
 from ..nn import MLP, FullAttention, ResidualMLP
+from ..nn.heads import default_heads
 from ..nn.ragged import key_mask
 from .base import NeuralOperator, check_sizes
 
@@ -39,12 +40,13 @@ class LNO(NeuralOperator):
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
-        heads: int = 8,
+        heads: int | None = None,
         num_latents: int = 256,
         mlp_layers: int = 3,
         ratio: float = 2,
     ):
         super().__init__()
+        heads = default_heads(hidden_channels) if heads is None else heads
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
         if num_latents < 1:
             raise ValueError(f"num_latents={num_latents}; it must be at least 1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ..nn import Block, GridStencil, LowRankSpatialAttention, RMSNorm
+from ..nn.heads import default_heads
 from .base import BlockStack
 
 
@@ -35,7 +36,7 @@ class LRSA(BlockStack):
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
-        heads: int = 8,
+        heads: int | None = None,
         num_latents: int = 64,
         ratio: float = 2,
         latent: str = "attention",
@@ -43,6 +44,8 @@ class LRSA(BlockStack):
         structured: bool = False,
         coords: bool | str = True,
     ):
+        heads = default_heads(hidden_channels) if heads is None else heads
+
         def make_mixer(layer: int) -> nn.Module:
             return LowRankSpatialAttention(
                 hidden_channels, heads=heads, num_latents=num_latents, ratio=ratio, latent=latent, tied=tied

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch_geometric.data import Data
 
 from ..nn import FullAttention
+from ..nn.heads import default_heads
 from .base import BlockStack
 
 
@@ -29,11 +30,12 @@ class Transformer(BlockStack):
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
-        heads: int = 8,
+        heads: int | None = None,
         max_nodes: int = 16384,
         coords: bool | str = True,
         ratio: float = 2,
     ):
+        heads = default_heads(hidden_channels) if heads is None else heads
         super().__init__(
             in_channels,
             out_channels,

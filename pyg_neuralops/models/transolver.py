@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn import PhysicsAttention
+from ..nn.heads import default_heads
 from ..nn.initial import small_linear
 from .base import BlockStack
 
@@ -36,12 +37,13 @@ class Transolver(BlockStack):
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
-        heads: int = 8,
+        heads: int | None = None,
         num_slices: int = 64,
         structured: bool = False,
         coords: bool | str = True,
         ratio: float = 1,
     ):
+        heads = default_heads(hidden_channels) if heads is None else heads
         super().__init__(
             in_channels,
             out_channels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..data import Mesh
-from .knn_attention import check_heads
+from .heads import check_heads
 from .ragged import among, attend, split_heads
 from .rms_norm import RMSNorm
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Mesh
-from .knn_attention import check_heads
+from .heads import check_heads
 
 
 class GalerkinAttention(nn.Module):

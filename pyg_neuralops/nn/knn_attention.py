@@ -11,17 +11,11 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import scatter, softmax
 
 from ..ops import EdgeTiles, distance_rank, incoming_reach, nearest_image, tiled_attention
+from .heads import check_heads
 
 SOFT_MASKS = ("head", "layer", "rank", "none")
 INITIAL_STRENGTH = 0.1  # a weak mask: nearly the plain softmax
 RAMP = 0.25  # width of the rank ramp as a share of K
-
-
-def check_heads(channels: int, heads: int) -> int:
-    """Width of a head; ValueError unless ``heads`` divides ``channels``."""
-    if heads < 1 or channels % heads:
-        raise ValueError(f"channels={channels} is not a multiple of heads={heads}")
-    return channels // heads
 
 
 class KNNAttention(MessagePassing):

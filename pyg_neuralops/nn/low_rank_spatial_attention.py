@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..data import Mesh
 from .full_attention import FullAttention
-from .knn_attention import check_heads
+from .heads import check_heads
 from .mlp import MLP
 from .ragged import gather, scatter, split_heads
 from .rms_norm import RMSNorm, normalize

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..data import Mesh
 from .grid import GridConv
-from .knn_attention import check_heads
+from .heads import check_heads
 from .ragged import split_heads, to_dense, to_flat
 
 

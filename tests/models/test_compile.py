@@ -24,7 +24,7 @@ EXPORTED = ["la2former", "lrsa", "mesh-graph-net"]
 
 def small(name):
     torch.manual_seed(0)
-    return build_model(name, in_channels=2, out_channels=1, hidden_channels=16, num_layers=1).eval()
+    return build_model(name, in_channels=2, out_channels=1, hidden_channels=32, num_layers=1).eval()
 
 
 def inputs(model, data):

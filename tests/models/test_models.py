@@ -32,7 +32,15 @@ def sample(name, num_nodes, pos_dim=2, **kwargs):
 
 def small(name, **kwargs):
     torch.manual_seed(0)
-    return build_model(name, **{"in_channels": 2, "out_channels": 3, **SMALL, **kwargs})
+    heads = {"heads": 8} if "heads" in inspect.signature(MODELS[name].__init__).parameters else {}
+    return build_model(name, **{"in_channels": 2, "out_channels": 3, **SMALL, **heads, **kwargs})
+
+
+@pytest.mark.parametrize(("channels", "heads"), [(8, 1), (32, 2), (48, 3), (50, 2), (96, 6), (128, 8), (256, 8)])
+def test_heads_are_as_wide_as_the_papers(channels, heads):
+    for name in ("la2former", "lrsa", "transolver", "transformer", "gatv2", "lno"):
+        config = build_model(name, in_channels=1, out_channels=1, hidden_channels=channels, num_layers=1).config
+        assert config["heads"] == heads
 
 
 @pytest.mark.parametrize("name", ANYWHERE)
@@ -115,7 +123,7 @@ def test_wrong_use_is_named():
     with pytest.raises(ValueError, match="width"):
         build_model("la2former", in_channels=1, out_channels=1, width=3)
     with pytest.raises(ValueError, match=r"channels=30 is not a multiple"):
-        build_model("la2former", in_channels=1, out_channels=1, hidden_channels=30)
+        build_model("la2former", in_channels=1, out_channels=1, hidden_channels=30, heads=8)
     with pytest.raises(ValueError, match="num_layers=0"):
         build_model("graph-sage", in_channels=1, out_channels=1, num_layers=0)
     with pytest.raises(ValueError, match=r"2 input channels in 2D.*in_channels=5"):
