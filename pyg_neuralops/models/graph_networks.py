@@ -84,7 +84,7 @@ class GATv2(_OnGraph, BlockStack):
     sees their relative position and length.
 
     Args:
-        heads: H, a divisor of ``hidden_channels``.
+        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
         others: as :class:`GraphSAGE`.
     """
 

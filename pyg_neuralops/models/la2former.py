@@ -15,7 +15,6 @@ from ..nn import (
     LowRankSpatialAttention,
     PatchMixer,
 )
-from ..nn.heads import default_heads
 from ..transforms import PatchMetric
 from .base import BlockStack, Patched
 
@@ -34,7 +33,7 @@ class LA2Former(Patched, BlockStack):
         out_channels: O.
         pos_dim: D.
         hidden_channels: C. num_layers: blocks.
-        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
+        heads: H, a divisor of C. Each has a soft mask of its own; where C is small, fewer of them are faster.
         k, period, through_solid, metric: the patches, as in :class:`KNNPatches`; the metric may be a string
             such as "Upwind('wind', stretch=6)".
         soft_mask: of :class:`KNNAttention`: "head", "layer", "rank" or "none".
@@ -58,7 +57,7 @@ class LA2Former(Patched, BlockStack):
         pos_dim: int = 2,
         hidden_channels: int = 96,
         num_layers: int = 8,
-        heads: int | None = None,
+        heads: int = 8,
         k: int = 32,
         period: float | Sequence[float | None] | None = None,
         through_solid: bool = True,
@@ -72,7 +71,6 @@ class LA2Former(Patched, BlockStack):
         ratio: float = 2,
         num_latents: int = 64,
     ):
-        heads = default_heads(hidden_channels) if heads is None else heads
         names = [global_] if isinstance(global_, str) else list(global_)
         if not names or set(names) - set(GLOBALS) or ("none" in names and len(names) > 1):
             raise ValueError(f"global_={global_!r}; choose from {list(GLOBALS)}, or several other than 'none'")

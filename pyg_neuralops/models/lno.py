@@ -26,7 +26,8 @@ class LNO(NeuralOperator):
     by, they cannot be left out.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, heads, ratio: as :class:`LA2Former`.
+        in_channels, out_channels, pos_dim, hidden_channels, ratio: as :class:`LA2Former`.
+        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
         num_layers: blocks of the latent transformer. num_latents: M. mlp_layers: hidden layers of each f.
 
     Raises:

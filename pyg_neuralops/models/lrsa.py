@@ -17,7 +17,8 @@ class LRSA(BlockStack):
     18 C + 6 d more for biases and norms.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords: as :class:`LA2Former`.
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, coords: as :class:`LA2Former`.
+        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
         num_latents: M, the rank.
         ratio: hidden width of all feed-forwards over C (1 for the paper's cars).
         latent: what mixes the latents, "attention" or "mlp".

@@ -15,8 +15,8 @@ class Transformer(BlockStack):
     The upper reference where meshes are small. Its size is that of the other stacks, not a published one.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords, ratio: as
-            :class:`LA2Former`.
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, coords, ratio: as :class:`LA2Former`.
+        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
         max_nodes: most nodes of a sample; larger ones are refused instead of taking hours.
 
     Raises:

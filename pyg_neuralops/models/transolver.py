@@ -20,8 +20,8 @@ class Transolver(BlockStack):
     no dropout (0 in their scripts), and the slice layers keep their orthogonal start.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords, ratio: as
-            :class:`LA2Former`.
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, coords, ratio: as :class:`LA2Former`.
+        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
         num_slices: G.
         structured: whether slices are made by convolutions; nodes must then be structured grids
             (``data.grid_shape``).

@@ -13,9 +13,9 @@ def check_heads(channels: int, heads: int) -> int:
 
 
 def default_heads(channels: int) -> int:
-    """Heads of at least 16 channels, at most 8 of them: what papers with 8 heads for 128 channels use.
+    """Heads of at least 16 channels, at most 8 of them: as wide as those of papers with 8 heads for 128 channels.
 
-    Narrower heads are slower, and less accurate in LRSA, whose normed queries and keys they keep from being sharp
+    Narrower ones are less accurate in LRSA, whose normed queries and keys they keep from being sharp
     (``benchmarks/notes.md``).
     """
     most = max(1, min(MOST, channels // WIDTH))
