@@ -122,6 +122,10 @@ def test_recipe_file_gives_settings_that_options_replace(folder, capsys):
     assert main(["compare", "--recipe", "recipe.toml", "--epochs", "2", "--out", "first"]) == 0
     run = json.loads((folder / "first/wide/seed0/result.json").read_text())
     assert (run["epochs"], run["config"]["hidden_channels"]) == (2, 24)
+    # A model that the recipe does not name, at the recipe's sizes.
+    assert main(["compare", "--recipe", "recipe.toml", "--models", "graph-sage", "--out", "second"]) == 0
+    run = json.loads((folder / "second/graph-sage/seed0/result.json").read_text())
+    assert run["config"]["hidden_channels"] == 8
     capsys.readouterr()
     assert "unknown keys ['epoch']" in _with_recipe(folder, capsys, "epoch = 1\n")
     assert "is not a TOML file" in _with_recipe(folder, capsys, "epoch\n")

@@ -49,7 +49,8 @@ class Compare:
                 seeds=self.seeds,
                 seed=self.seed,
                 out=self.out,
-                overrides=self.overrides,
+                # A recipe's overrides of models that were not asked for.
+                overrides={label: changes for label, changes in self.overrides.items() if label in self.models},
             )
         )
         out = Path(self.out)
