@@ -37,8 +37,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "anisotropic-diffusion": {"num_samples": 480, "points": 300},
     "poisson": {"num_samples": 180, "per_side": 7},
 }
-EPOCHS = {"navier-stokes": 5, "plasticity": 5, "advection-diffusion": 10, "anisotropic-diffusion": 10}
-"""About 2000 steps a model (60 epochs of 180 samples); about 900 on the two problems that have nine models."""
+EPOCHS = {"navier-stokes": 5, "plasticity": 5, "advection-diffusion": 20, "anisotropic-diffusion": 20}
+"""About 2000 steps a model: 60 epochs where there are 180 samples."""
 
 TRIVIAL = ("mean", "1-nn", "ridge")
 METRICS = {"advection-diffusion": "Upwind('wind', stretch=6)", "anisotropic-diffusion": "Tensor('conductivity')"}

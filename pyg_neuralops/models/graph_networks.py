@@ -8,7 +8,7 @@ from torch_geometric.nn import GATv2Conv, SAGEConv
 from torch_geometric.transforms import BaseTransform
 
 from ..nn import GraphMixer
-from ..nn.heads import check_heads, default_heads
+from ..nn.heads import check_heads
 from ..transforms import GraphEdges, PatchMetric
 from .base import BlockStack, Patched
 
@@ -84,7 +84,7 @@ class GATv2(_OnGraph, BlockStack):
     sees their relative position and length.
 
     Args:
-        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
+        heads: H, a divisor of ``hidden_channels``.
         others: as :class:`GraphSAGE`.
     """
 
@@ -95,7 +95,7 @@ class GATv2(_OnGraph, BlockStack):
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
-        heads: int | None = None,
+        heads: int = 8,
         graph: str = "mesh",
         k: int = 6,
         period: float | Sequence[float | None] | None = None,
@@ -104,7 +104,6 @@ class GATv2(_OnGraph, BlockStack):
         coords: bool | str = True,
         ratio: float = 2,
     ):
-        heads = default_heads(hidden_channels) if heads is None else heads
         width, mesh = check_heads(hidden_channels, heads), graph == "mesh"
         super().__init__(
             in_channels,

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from ..data import Mesh
 from ..nn import MLP, FullAttention, ResidualMLP
-from ..nn.heads import default_heads
 from ..nn.ragged import key_mask
 from .base import NeuralOperator, check_sizes
 
@@ -26,8 +25,7 @@ class LNO(NeuralOperator):
     by, they cannot be left out.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, ratio: as :class:`LA2Former`.
-        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
+        in_channels, out_channels, pos_dim, hidden_channels, heads, ratio: as :class:`LA2Former`.
         num_layers: blocks of the latent transformer. num_latents: M. mlp_layers: hidden layers of each f.
 
     Raises:
@@ -41,13 +39,12 @@ class LNO(NeuralOperator):
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
-        heads: int | None = None,
+        heads: int = 8,
         num_latents: int = 256,
         mlp_layers: int = 3,
         ratio: float = 2,
     ):
         super().__init__()
-        heads = default_heads(hidden_channels) if heads is None else heads
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
         if num_latents < 1:
             raise ValueError(f"num_latents={num_latents}; it must be at least 1")

@@ -18,7 +18,8 @@ class LRSA(BlockStack):
 
     Args:
         in_channels, out_channels, pos_dim, hidden_channels, num_layers, coords: as :class:`LA2Former`.
-        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
+        heads: H, a divisor of C; when None, at most 8 heads of at least 16 channels, as wide as the paper's. Narrower
+            ones keep the normed queries and keys from being sharp.
         num_latents: M, the rank.
         ratio: hidden width of all feed-forwards over C (1 for the paper's cars).
         latent: what mixes the latents, "attention" or "mlp".

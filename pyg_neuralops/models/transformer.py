@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch_geometric.data import Data
 
 from ..nn import FullAttention
-from ..nn.heads import default_heads
 from .base import BlockStack
 
 
@@ -15,8 +14,8 @@ class Transformer(BlockStack):
     The upper reference where meshes are small. Its size is that of the other stacks, not a published one.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, coords, ratio: as :class:`LA2Former`.
-        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords, ratio: as
+            :class:`LA2Former`.
         max_nodes: most nodes of a sample; larger ones are refused instead of taking hours.
 
     Raises:
@@ -30,12 +29,11 @@ class Transformer(BlockStack):
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
-        heads: int | None = None,
+        heads: int = 8,
         max_nodes: int = 16384,
         coords: bool | str = True,
         ratio: float = 2,
     ):
-        heads = default_heads(hidden_channels) if heads is None else heads
         super().__init__(
             in_channels,
             out_channels,

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from ..nn import PhysicsAttention
-from ..nn.heads import default_heads
 from ..nn.initial import small_linear
 from .base import BlockStack
 
@@ -20,8 +19,8 @@ class Transolver(BlockStack):
     no dropout (0 in their scripts), and the slice layers keep their orthogonal start.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, coords, ratio: as :class:`LA2Former`.
-        heads: H, a divisor of C; heads of at least 16 channels, and at most 8 of them, when None.
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords, ratio: as
+            :class:`LA2Former`.
         num_slices: G.
         structured: whether slices are made by convolutions; nodes must then be structured grids
             (``data.grid_shape``).
@@ -37,13 +36,12 @@ class Transolver(BlockStack):
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
-        heads: int | None = None,
+        heads: int = 8,
         num_slices: int = 64,
         structured: bool = False,
         coords: bool | str = True,
         ratio: float = 1,
     ):
-        heads = default_heads(hidden_channels) if heads is None else heads
         super().__init__(
             in_channels,
             out_channels,

@@ -13,10 +13,6 @@ def check_heads(channels: int, heads: int) -> int:
 
 
 def default_heads(channels: int) -> int:
-    """Heads of at least 16 channels, at most 8 of them: as wide as those of papers with 8 heads for 128 channels.
-
-    Narrower ones are less accurate in LRSA, whose normed queries and keys they keep from being sharp
-    (``benchmarks/notes.md``).
-    """
+    """Heads of at least 16 channels, at most 8 of them: as wide as those of a paper with 8 heads for 128 channels."""
     most = max(1, min(MOST, channels // WIDTH))
     return next(heads for heads in range(most, 0, -1) if channels % heads == 0)

@@ -37,10 +37,9 @@ def small(name, **kwargs):
 
 
 @pytest.mark.parametrize(("channels", "heads"), [(8, 1), (32, 2), (48, 3), (50, 2), (96, 6), (128, 8), (256, 8)])
-def test_heads_are_as_wide_as_the_papers(channels, heads):
-    for name in ("lrsa", "transolver", "transformer", "gatv2", "lno"):
-        config = build_model(name, in_channels=1, out_channels=1, hidden_channels=channels, num_layers=1).config
-        assert config["heads"] == heads
+def test_heads_of_lrsa_are_as_wide_as_the_papers(channels, heads):
+    config = build_model("lrsa", in_channels=1, out_channels=1, hidden_channels=channels, num_layers=1).config
+    assert config["heads"] == heads
 
 
 @pytest.mark.parametrize("name", ANYWHERE)
