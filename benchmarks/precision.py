@@ -23,7 +23,9 @@ def comparison() -> Comparison:
         dataset="darcy-irregular",
         dataset_args={"num_samples": 240, "points": 250},
         models=tuple(labels),
-        overrides={label: {"model": model, "precision": precision} for label, (model, precision) in labels.items()},
+        overrides={
+            label: {"model": model, "precision": precision, "heads": 8} for label, (model, precision) in labels.items()
+        },
         epochs=10,
         batch_size=4,
         hidden_channels=32,

@@ -53,7 +53,7 @@ def comparison(name: str) -> Comparison:
     if name == "plasticity":  # the answer holds positions, which MeshGraphNet's nodes do not see by default
         models["mesh-graph-net"]["coords"] = True
     if name in METRICS:
-        models["gatv2, patches"] = {"model": "gatv2", "graph": "patches", "k": PATCH}
+        models["gatv2, patches"] = {"model": "gatv2", "graph": "patches", "heads": 4, "k": PATCH}
         for label in ("la2former", "la2former-lrsa", "gatv2, patches"):
             models[f"{label}, metric"] = {"model": label, **models[label], "metric": METRICS[name]}
     return Comparison(
