@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from pyg_neuralops.cli import main
+from pyg_neuralops.cli.options import pairs
 from pyg_neuralops.data import read_hdf5, write_hdf5
 from pyg_neuralops.datasets import DATASETS, Darcy
 from pyg_neuralops.testing import random_mesh
@@ -134,6 +135,12 @@ def test_recipe_file_gives_settings_that_options_replace(folder, capsys):
 def _with_recipe(folder: Path, capsys, text: str) -> str:
     (folder / "bad.toml").write_text(text)
     return refused(capsys, "compare", "--recipe", "bad.toml")
+
+
+def test_values_are_json_or_pythons_or_words():
+    words = ["k=29", "local=False", "coords=true", "period=None", "metric=Upwind('wind')"]
+    expected = {"k": 29, "local": False, "coords": True, "period": None, "metric": "Upwind('wind')"}
+    assert pairs(words) == expected
 
 
 def test_data_generates_and_tells(folder, capsys):

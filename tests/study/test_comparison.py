@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from safetensors.torch import load_file
 
 from pyg_neuralops.data import read_hdf5, write_hdf5
 from pyg_neuralops.study import Comparison, compare
+from pyg_neuralops.study.table import table as table_of
 
 
 @pytest.fixture
@@ -62,6 +65,13 @@ def test_results_table_and_figures(comparison, tmp_path):
     assert len(rows) == 4
     errors = [float(row.split("|")[2].split("%")[0]) for row in rows]
     assert errors == sorted(errors)
+    assert "versions of the code" not in (out / "table.md").read_text()
+    mixed = json.loads(json.dumps(results))
+    mixed["runs"][0]["environment"] |= {"git": {"hash": "other", "dirty": False}, "threads": 64}
+    assert table_of(mixed).splitlines()[-2:] == [
+        "Runs of 2 versions of the code.",
+        "Runs on 2 kinds of machine or numbers of threads: seconds do not compare.",
+    ]
     for name in ("error_vs_time.png", "fields.png"):
         assert (out / name).read_bytes()[:4] == b"\x89PNG"
 
@@ -90,8 +100,12 @@ def test_models_and_seeds_come_later(comparison, tmp_path, caplog):
     first = contents(out / "graph-sage")
     grown = compare(replace(comparison, seed=1, seeds=1), progress=False)
     assert [(run["model"], run["seed"]) for run in grown["runs"]] == [("graph-sage", 1), ("narrow", 1)]
-    whole = compare(comparison, progress=False)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        whole = compare(comparison, progress=False)
     assert len(whole["runs"]) == 4
+    # One run was missing, in the midst of those done; after it nothing is left to wait for.
+    assert not [record for record in caplog.records if " left)" in record.getMessage()]
     kept = contents(out / "graph-sage")
     assert all(kept[path] == first[path] for path in first)
     # Not even after a table without it: the run knows its own settings.
@@ -126,6 +140,18 @@ class Mine(torch.nn.Module):
     compare(one, progress=False)
     source.write_text(code.replace("self.linear(data.x)", "2 * self.linear(data.x)"))
     with pytest.raises(ValueError, match=r"holds another run \(source="):
+        compare(one, progress=False)
+
+
+def test_what_is_damaged_is_said_with_what_to_remove(comparison, tmp_path):
+    one = replace(comparison, models=("graph-sage",), overrides={}, seeds=1)
+    compare(one, progress=False)
+    run = tmp_path / "out/graph-sage/seed0"
+    for name, gone in (("result.json", run / "result.json"), ("run.json", run)):
+        (run / name).write_text("{")
+        with pytest.raises(ValueError, match=re.escape(f"remove {gone} to go on")):
+            compare(one, progress=False)
+        (shutil.rmtree if gone.is_dir() else type(gone).unlink)(gone)
         compare(one, progress=False)
 
 
