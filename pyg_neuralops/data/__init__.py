@@ -1,8 +1,9 @@
 """Mesh samples, their files, and their batches."""
 
 from .check import check_sample, checked
-from .dataset import MeshDataset, fingerprint
+from .dataset import MeshDataset
 from .files import file_sha256, load_tensors, locked, remove_leftovers, replacing, save_tensors
+from .fingerprint import fingerprint
 from .hdf5 import hdf5_info, open_hdf5, read_hdf5, read_sample
 from .hdf5_meshes import HDF5Meshes
 from .hdf5_samples import HDF5Samples
