@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -22,9 +23,10 @@ from ..models import NeuralOperator, build_model
 from ..models.registry import import_class
 from ..normalize import Normalized, normalized
 from .data import Splits
-from .provenance import environment, file_digest, read_json, write_json
+from .provenance import environment, file_digest, read_json, read_result, write_json
 from .settings import Recipe
 
+log = logging.getLogger(__name__)
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
 
 
@@ -114,11 +116,22 @@ def identity(
 
 
 def check_run_folder(out: Path, expected: dict[str, Any] | None = None) -> None:
-    """Raise if ``out`` holds files of something else than a run, or of another run than the ``expected``."""
+    """Raise if ``out`` holds files of something else than a run, or of another run than the ``expected``.
+
+    A damaged ``run.json`` is written again: the run's other files know what they belong to.
+    """
     if out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
         raise ValueError(f"{out} is not empty and holds no run; choose another folder")
     if expected is not None and (out / "run.json").exists():
-        changes = differences(read_json(out / "run.json"), json.loads(json.dumps(expected)))
+        try:
+            there = read_json(out / "run.json", of="run")
+        except ValueError as error:
+            if not any((out / name).exists() for name in ("last.ckpt", "result.json")):
+                raise
+            log.warning("%s; it is made again", error)
+            write_json(out / "run.json", expected, of="run")
+            return
+        changes = differences(there, json.loads(json.dumps(expected)))
         if changes:
             raise ValueError(f"{out} holds another run ({changes}); choose another folder or label")
 
@@ -157,8 +170,8 @@ def train_run(
     check_run_folder(out, this)
     path = out / "result.json"
     if path.exists():
-        return read_json(path)
-    write_json(out / "run.json", this)
+        return read_result(out)
+    write_json(out / "run.json", this, of="run")
     start = time.perf_counter()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -215,5 +228,5 @@ def train_run(
         "history": result.history,
         "environment": environment(),
     }
-    write_json(path, report)
+    write_json(path, report, of=this)
     return report
