@@ -14,7 +14,7 @@ from torch_geometric.data.data import BaseData
 
 from .files import file_sha256, load_tensors, locked, save_tensors
 from .fingerprint import ONCE, fingerprint
-from .mesh_data import MeshData
+from .mesh_data import MeshData, with_equal_cells
 
 log = logging.getLogger(__name__)
 TRIES = 3
@@ -86,10 +86,11 @@ class MeshDataset(InMemoryDataset):
     def _read_steadily(self) -> list[MeshData]:
         """The samples of the very content that the cache is named after, though another process may replace it."""
         for _ in range(TRIES):
+            before = self._content
             samples = self.read_source()
-            if file_sha256(self.source_path)[:16] == self._content:
+            if file_sha256(self.source_path)[:16] == before:
                 return samples
-            del self._content
+            del self._content  # to be asked for again
         raise ValueError(f"{self.source_path} changes while it is read; try again when it is complete")
 
     def _remove_old(self) -> None:
@@ -102,8 +103,8 @@ class MeshDataset(InMemoryDataset):
                 path.unlink(missing_ok=True)
 
     @classmethod
-    def save(cls, data_list: Sequence[BaseData], path: str) -> None:
-        data, slices = cls.collate(data_list)
+    def save(cls, data_list: Sequence[MeshData], path: str) -> None:
+        data, slices = cls.collate(with_equal_cells(data_list))
         save_tensors((data.to_dict(), slices), path)
 
     def load(self, path: str, data_cls: type[BaseData] = MeshData) -> None:
