@@ -55,12 +55,12 @@ class LRSA(BlockStack):
 
         def make_block(mixer: nn.Module) -> nn.Module:
             if not structured:
-                return Block(hidden_channels, mixer, ratio, norm=RMSNorm)
+                return Block(hidden_channels, mixer, ratio=ratio, norm=RMSNorm)
             width = round(ratio * hidden_channels)
             mlp = nn.Sequential(
                 nn.Linear(hidden_channels, width, bias=False), nn.GELU(), nn.Linear(width, hidden_channels)
             )
-            stencil = GridStencil(hidden_channels, pos_dim)
+            stencil = GridStencil(hidden_channels, dim=pos_dim)
             return Block(hidden_channels, mixer, norm=RMSNorm, mlp=mlp, stencil=stencil)
 
         super().__init__(

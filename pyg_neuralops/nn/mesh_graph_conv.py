@@ -6,16 +6,19 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
+from .initial import Layer
 from .mlp import MLP
 
 
-class MeshGraphConv(MessagePassing):
+class MeshGraphConv(Layer, MessagePassing):
     r"""Processor step of MeshGraphNet (Pfaff et al. 2021, arXiv 2010.03409, eq. 1).
 
     .. math::
         e'_{ij} = e_{ij} + f_e(e_{ij}, x_i, x_j), \qquad x'_i = x_i + f_x\Big(x_i, \sum_j e'_{ij}\Big)
 
-    with :math:`f` MLPs of two hidden ReLU layers and a LayerNorm on the output. The first layer of
+    The sum takes the updated edges, as in the paper; the released code sums the updates :math:`f_e` alone, and adds
+    the residual to the edges afterwards.
+    The :math:`f` are MLPs of two hidden ReLU layers and a LayerNorm on the output. The first layer of
     :math:`f_e` is applied to nodes before they are gathered to edges: the same sum, at N rows instead of E.
 
     Args:
