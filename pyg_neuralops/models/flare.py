@@ -20,7 +20,7 @@ class FLARE(BlockStack):
     As published: pre-LN blocks, residual MLPs of three hidden layers for K, V and the feed-forward, of two for
     encoder and decoder, linear weights from N(0, 0.02²) (below 64 channels :func:`scaled_std` of it). Deviation:
     exact GELU for its tanh approximation. The authors train with clip=1.0, pct_start=0.1, div=1e4 and ema=0.999,
-    which the recipes say.
+    as the recipes do.
 
     Args:
         in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords: as :class:`LA2Former`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +56,7 @@ class LNO(NeuralOperator):
         self.hidden_channels, self.num_layers, self.heads = hidden_channels, num_layers, heads
         self.num_latents, self.mlp_layers, self.ratio = num_latents, mlp_layers, ratio
         width = hidden_channels
-        hidden = {"hidden_channels": width, "num_layers": mlp_layers}
+        hidden: dict[str, Any] = {"hidden_channels": width, "num_layers": mlp_layers}
         self.trunk = ResidualMLP(pos_dim, width, **hidden)
         self.branch = ResidualMLP(pos_dim + in_channels, width, **hidden)
         self.score = ResidualMLP(width, num_latents, **hidden)

@@ -16,7 +16,8 @@ class GalerkinAttention(Layer):
     .. math:: y = W_o \, Q \, (\tilde K^\top \tilde V) / n
 
     per head, with a LayerNorm per head on K and V, and the coordinates appended to q, k and v of every head. The
-    projections start near a small multiple of the identity (Xavier gain 1e-2 plus 1e-2 I).
+    projections start near a small multiple of the identity (Xavier gain 1e-2 plus 1e-2 I). What the Transolver family's
+    tables call Galerkin is the softmax-feature form, q (k^T v) / n with q and k softmaxed over features, not this.
 
     Args:
         channels: C. pos_dim: D. heads: H, a divisor of C. project: always true here: W_o also takes the

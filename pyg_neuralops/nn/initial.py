@@ -24,8 +24,7 @@ class Layer(nn.Module):
         Raises:
             ValueError: as :func:`reset_parameters`.
         """
-        for part in self.children():
-            reset_parameters(part)
+        reset_parts(self)
         self.reset_own()
 
     def reset_own(self) -> None:
@@ -46,6 +45,11 @@ def reset_parameters(module: nn.Module) -> None:
         return
     if any(True for _ in module.parameters(recurse=False)):
         raise ValueError(f"{type(module).__name__} has parameters of its own and no reset_parameters()")
+    reset_parts(module)
+
+
+def reset_parts(module: nn.Module) -> None:
+    """:func:`reset_parameters` of all children, in order."""
     for part in module.children():
         reset_parameters(part)
 

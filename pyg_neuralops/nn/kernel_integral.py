@@ -8,11 +8,11 @@ from torch_geometric.nn import MessagePassing
 
 from ..data import Mesh
 from ..ops import edge_offsets
-from .initial import Layer
+from .initial import reset_parts
 from .mlp import MLP
 
 
-class KernelIntegral(Layer, MessagePassing):
+class KernelIntegral(MessagePassing):
     r"""Kernel integral of the graph neural operator (Li et al. 2020, arXiv 2003.03485, eq. 6).
 
     .. math:: y_i = W_o \frac{1}{|\mathcal N(i)|} \sum_{j \in \mathcal N(i)} \kappa(p_i, p_j, a_i, a_j) \odot W_v x_j
@@ -40,6 +40,9 @@ class KernelIntegral(Layer, MessagePassing):
         self.channels, self.in_channels, self.coords = channels, in_channels, coords
         self.kernel = MLP(pos_dim * (3 if coords else 1) + 2 * in_channels, kernel_channels, kernel_channels, channels)
         self.value, self.out = nn.Linear(channels, channels), nn.Linear(channels, channels)
+
+    def reset_parameters(self) -> None:
+        reset_parts(self)
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         edge_index, reach = mesh.patch_index, mesh.reach

@@ -12,14 +12,14 @@ from torch_geometric.utils import scatter, softmax
 
 from ..ops import EdgeTiles, distance_rank, incoming_reach, nearest_image, tiled_attention
 from .heads import check_heads
-from .initial import Layer
+from .initial import reset_parts
 
 SOFT_MASKS = ("head", "layer", "rank", "none")
 INITIAL_STRENGTH = 0.1  # a weak mask: nearly the plain softmax
 RAMP = 0.25  # width of the rank ramp as a share of K
 
 
-class KNNAttention(Layer, MessagePassing):
+class KNNAttention(MessagePassing):
     r"""Local pairwise attention with a learnable soft mask, after LA2Former (arXiv 2504.13480).
 
     .. math::
@@ -81,6 +81,10 @@ class KNNAttention(Layer, MessagePassing):
         self.mask = nn.Parameter(torch.empty(shape))
         self.direction = nn.Parameter(torch.empty(heads, key_width, pos_dim)) if direction else None
         self.max_mib: float | None = None  # see :func:`pyg_neuralops.nn.limit_memory`
+        self.reset_own()
+
+    def reset_parameters(self) -> None:
+        reset_parts(self)
         self.reset_own()
 
     def reset_own(self) -> None:

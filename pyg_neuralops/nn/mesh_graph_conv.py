@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from .initial import Layer
+from .initial import reset_parts
 from .mlp import MLP
 
 
-class MeshGraphConv(Layer, MessagePassing):
+class MeshGraphConv(MessagePassing):
     r"""Processor step of MeshGraphNet (Pfaff et al. 2021, arXiv 2010.03409, eq. 1).
 
     .. math::
@@ -36,6 +36,9 @@ class MeshGraphConv(Layer, MessagePassing):
         self.node_mlp = nn.Sequential(
             MLP(2 * channels, channels, channels, channels, act=nn.ReLU), nn.LayerNorm(channels)
         )
+
+    def reset_parameters(self) -> None:
+        reset_parts(self)
 
     def forward(self, x: Tensor, edge_index: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         source, target = self.source_in(x), self.target_in(x)

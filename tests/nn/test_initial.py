@@ -91,6 +91,13 @@ def test_the_property_sees_what_stays_and_what_starts_otherwise():
             if self.own:
                 nn.init.ones_(self.weight)
 
+    class Unfinished(Layer):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(3))
+
+    with pytest.raises(NotImplementedError, match="Unfinished has parameters of its own and no reset_own"):
+        Unfinished().reset_parameters()
     with pytest.raises(AssertionError, match="weight keeps what was there"):
         assert_resets_parameters(lambda: Forgetful(own=False))
     with pytest.raises(AssertionError, match="weight starts otherwise"):
