@@ -147,8 +147,8 @@ def per_channel(
     batch = torch.zeros(len(target), dtype=torch.long, device=target.device) if batch is None else batch
     size = num_samples if num_samples is not None else int(batch.max()) + 1 if batch.numel() else 0
     index = (batch + size * torch.arange(channels, device=batch.device)[:, None]).flatten()  # [O * N]
-    folded = (v.unflatten(1, (-1, channels)).permute(2, 0, 1).flatten(0, 1) for v in (prediction, target))
-    found = metric(*folded, index, None if weight is None else weight.repeat(channels), channels * size)
+    one, two = (v.unflatten(1, (-1, channels)).permute(2, 0, 1).flatten(0, 1) for v in (prediction, target))
+    found = metric(one, two, index, None if weight is None else weight.repeat(channels), channels * size)
     return found.view(channels, size).t()
 
 

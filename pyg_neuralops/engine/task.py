@@ -74,12 +74,12 @@ def all_metrics(answer: Tensor, sample: Data, names: Iterable[str], channels: in
 
     The integral form is left out where there are no quadrature weights.
     """
-    y, *given = targets(answer, sample)
-    names = [name for name in names if name != "relative_l2_integral" or given[1] is not None]
-    found = {name: METRICS[name](answer, y, *given) for name in names}
+    y, batch, weight, count = targets(answer, sample)
+    names = [name for name in names if name != "relative_l2_integral" or weight is not None]
+    found = {name: METRICS[name](answer, y, batch, weight, count) for name in names}
     for name in names:
         if name in PER_CHANNEL and channels > 1:
-            columns = per_channel(METRICS[name], answer, y, *given, channels=channels)  # [B, O]
+            columns = per_channel(METRICS[name], answer, y, batch, weight, count, channels)  # [B, O]
             found |= {f"{name}/{channel}": columns[:, channel] for channel in range(channels)}
     return found
 

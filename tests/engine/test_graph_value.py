@@ -3,11 +3,11 @@
 import pytest
 import torch
 from torch_geometric.data import Batch
+from toy import Toy
 
 from pyg_neuralops.data import MeshData, mesh_loader
 from pyg_neuralops.engine import GraphValue, SteadyField, evaluate, fit, predict
 from pyg_neuralops.normalize import normalized
-from toy import Toy
 
 
 class Field(torch.nn.Module):

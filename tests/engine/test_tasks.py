@@ -87,7 +87,7 @@ def test_columns_that_are_no_frame_are_not_taken_for_static():
     sample = weighted_trajectories()[0]
     sample.x = torch.rand(3, 5)
     for ask in (lambda: NextFrame(2).items([sample]), lambda: rollout(Weighted(), sample, 2, 2)):
-        with pytest.raises(ValueError, match="5 columns, which are not whole frames of 2.*name it: static="):
+        with pytest.raises(ValueError, match=r"5 columns, which are not whole frames of 2.*name it: static="):
             ask()
     sample.x = torch.rand(3, 4)
     with pytest.raises(ValueError, match=r"static names 'porosity', which is None; a node field \[3, ...\]"):
@@ -273,7 +273,7 @@ def test_a_users_own_metric_and_task_join_by_import_path():
     with pytest.raises(ValueError, match="that is not of this library"):
         task_of({"task": {"name": name, "part": 0.5}})
     assert isinstance(task_of({"task": {"name": name, "part": 0.5}}, trust_import=True), Half)
-    with pytest.raises(ValueError, match="task '.*:Half': missing a required argument: 'part'"):
+    with pytest.raises(ValueError, match=r"task '.*:Half': missing a required argument: 'part'"):
         make_task(name)
     with pytest.raises(ValueError, match=r"makes a Clock, which lacks a method of pyg_neuralops\.engine\.Task"):
         make_task(f"{__name__}:Clock")
