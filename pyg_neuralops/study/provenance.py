@@ -44,9 +44,13 @@ def _git() -> dict[str, Any] | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value``, whole or not at all."""
+    """Write ``value``, whole or not at all.
+
+    Raises:
+        ValueError: if it holds NaN or infinity, which are no JSON.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n")
+        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

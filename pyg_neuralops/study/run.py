@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
@@ -23,9 +21,8 @@ from ..models.registry import import_class
 from ..normalize import Normalized, normalized
 from .data import Splits
 from .provenance import environment, file_digest, read_json, write_json
+from .scores import own_metrics, source_digest, summaries
 from .settings import Recipe
-
-QUANTILES = (0.05, 0.25, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
@@ -48,18 +45,6 @@ def prepare(model: NeuralOperator, splits: Splits) -> Prepared:
     train, test = each(splits.train), each(splits.test)
     val = None if splits.val is None else each(splits.val)
     return Prepared(train, val, test, time.perf_counter() - start)
-
-
-def summary(errors: Tensor) -> dict[str, Any]:
-    """Mean, median, standard deviation and quantiles of errors ``[S]``, and the errors themselves."""
-    errors = errors.double()
-    return {
-        "mean": errors.mean().item(),
-        "median": errors.median().item(),
-        "std": errors.std(correction=0).item(),
-        "quantiles": {str(q): errors.quantile(q).item() for q in QUANTILES},
-        "per_sample": [round(value, 8) for value in errors.tolist()],
-    }
 
 
 def compute_device(accelerator: str) -> torch.device:
@@ -99,15 +84,16 @@ def identity(
 ) -> dict[str, Any]:
     """What makes a run this run. The code's version and the machine are in its result, and are not compared.
 
-    A user's own model counts with the content of its module's file.
+    A user's own model or task counts with the content of its module's file.
     """
     found = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
     found |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
+        if ":" in splits.info["task"]["name"]:
+            found["task_source"] = source_digest(type(splits.task))
     if ":" in name:
-        file = sys.modules[import_class(name).__module__].__file__
-        found["source"] = file and file_digest(file)
+        found["source"] = source_digest(import_class(name))
     if initial is not None:
         found["initial"] = initial
     return found
@@ -123,6 +109,11 @@ def check_run_folder(out: Path, expected: dict[str, Any] | None = None) -> None:
             raise ValueError(f"{out} holds another run ({changes}); choose another folder or label")
 
 
+def unscored(result: dict[str, Any], own: dict[str, str]) -> bool:
+    """Whether a result lacks a user's own metric, or has it from other code; ``own`` as :func:`own_metrics`."""
+    return any(result["own_metrics"].get(name) != digest for name, digest in own.items())
+
+
 def train_run(
     splits: Splits,
     prepared: Prepared,
@@ -135,10 +126,13 @@ def train_run(
     label: str | None = None,
     initial: str | None = None,
     replace: Sequence[str] = (),
+    metrics: Sequence[str] = (),
     progress: bool = True,
     title: str = "",
 ) -> dict[str, Any]:
     """Train, select, and read the test split once; a finished run is read from its file instead.
+
+    A finished run that has not been scored by one of ``metrics`` is scored again, not trained.
 
     Args:
         splits, prepared: the samples, as they are and as this model needs them.
@@ -147,6 +141,7 @@ def train_run(
         label: what the model is called in tables; ``name`` by default.
         initial, replace: a checkpoint whose weights to start from, and the parts to start anew
             (:func:`pyg_neuralops.checkpoint.start_from`).
+        metrics: further ones by import path, beside the task's own.
         progress, title: the bar.
 
     Returns:
@@ -156,8 +151,9 @@ def train_run(
     this = identity(splits, name, kwargs, recipe, seed, origin)
     check_run_folder(out, this)
     path = out / "result.json"
-    if path.exists():
-        return read_json(path)
+    own = own_metrics(metrics)
+    if path.exists() and not unscored(found := read_json(path), own):
+        return found
     write_json(out / "run.json", this)
     start = time.perf_counter()
     with torch.random.fork_rng():
@@ -191,9 +187,7 @@ def train_run(
         info={"data": splits.info, "seed": seed},
     )
     test, device = mesh_loader(prepared.test, **limits), compute_device(recipe.accelerator)
-    errors = {"test": summary(evaluate(model, test, task, device))}
-    if all(sample.get("weight") is not None for sample in prepared.test):
-        errors["test_integral"] = summary(evaluate(model, test, task, device, weighted=True))
+    scores = evaluate(model, test, task, device, metrics=list(own))
     report = {
         "model": label or name,
         "class": name,
@@ -203,7 +197,8 @@ def train_run(
         "initial": origin,
         "data": splits.info,
         "parameters": sum(p.numel() for p in inner.parameters() if p.requires_grad),
-        **errors,
+        **summaries(scores, splits.info.get("names", {}).get("y", ()), splits.test),
+        "own_metrics": own,
         "best_epoch": result.best_epoch,
         "best_val": result.best_val,
         "epochs": len(result.history),

@@ -110,10 +110,13 @@ class Comparison(DataChoice, Recipe, ModelChoice):
     """Folder of the results."""
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By model: what differs from the rest."""
+    metrics: tuple[str, ...] = ()
+    """Those in the table, the first decides; the task's first by default. "per-channel" adds the worst channel."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "models", tuple(self.models))
+        object.__setattr__(self, "metrics", (self.metrics,) if isinstance(self.metrics, str) else tuple(self.metrics))
         if not self.models:
             raise ValueError("models is empty; give at least one")
         double = sorted({name for name in self.models if self.models.count(name) > 1})
@@ -143,7 +146,7 @@ class Comparison(DataChoice, Recipe, ModelChoice):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return {**dataclasses.asdict(self), "models": list(self.models)}
+        return {**dataclasses.asdict(self), "models": list(self.models), "metrics": list(self.metrics)}
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **changes: Any) -> Comparison:

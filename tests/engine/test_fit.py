@@ -18,9 +18,9 @@ from pyg_neuralops.normalize import normalized
 
 def test_training_learns_and_keeps_the_best_weights(tmp_path):
     model, train, val = toy_run()
-    before = evaluate(model, val).mean()
+    before = evaluate(model, val).first.mean()
     result = fit(model, train, val, out=tmp_path, epochs=20, lr=1e-2)
-    after = evaluate(model, val)
+    after = evaluate(model, val).first
     assert after.shape == (8,)
     assert after.mean() < 0.5 * before
     errors = [row["val"] for row in result.history]
@@ -29,7 +29,7 @@ def test_training_learns_and_keeps_the_best_weights(tmp_path):
     torch.testing.assert_close(after.double().mean().item(), result.best_val, rtol=1e-6, atol=0)
     assert not model.training
     loaded = load_model(tmp_path / "best.safetensors", trust_import=True)
-    assert torch.equal(evaluate(loaded, val), after)
+    assert torch.equal(evaluate(loaded, val).first, after)
     assert load_info(tmp_path / "best.safetensors")["epoch"] == result.best_epoch
 
 
@@ -102,7 +102,7 @@ def test_average_of_the_weights_is_what_is_validated_and_kept(tmp_path):
     assert result.best_epoch == 3
     assert all(torch.equal(a, w) for a, w in zip(average, model.parameters(), strict=True))
     assert not any(torch.equal(a, w) for a, w in zip(raw, model.parameters(), strict=True))
-    torch.testing.assert_close(evaluate(model, val).double().mean().item(), result.best_val, rtol=1e-6, atol=0)
+    torch.testing.assert_close(evaluate(model, val).first.double().mean().item(), result.best_val, rtol=1e-6, atol=0)
 
 
 def test_patience_stops(tmp_path):
