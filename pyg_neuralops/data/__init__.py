@@ -7,6 +7,7 @@ from .hdf5 import hdf5_info, open_hdf5, read_hdf5, read_sample
 from .hdf5_meshes import HDF5Meshes
 from .hdf5_samples import HDF5Samples
 from .hdf5_writer import write_hdf5
+from .inputs import TIME_CHANNELS, input_parts, node_inputs, time_features
 from .loader import MeshBatchSampler, mesh_loader
 from .mesh import Mesh
 from .mesh_data import CELLS, MeshData
@@ -16,6 +17,7 @@ from .splits import PROTOCOLS, split_indices
 __all__ = [
     "CELLS",
     "PROTOCOLS",
+    "TIME_CHANNELS",
     "HDF5Meshes",
     "HDF5Samples",
     "Mesh",
@@ -26,15 +28,18 @@ __all__ = [
     "checked",
     "fingerprint",
     "hdf5_info",
+    "input_parts",
     "locked",
     "mesh_loader",
     "nodal_weights",
+    "node_inputs",
     "open_hdf5",
     "read_hdf5",
     "read_sample",
     "replacing",
     "save_tensors",
     "split_indices",
+    "time_features",
     "with_weights",
     "write_hdf5",
 ]

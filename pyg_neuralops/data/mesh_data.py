@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch_geometric.data import Data
 
+from .inputs import TIME_CHANNELS
+
 CELLS = {"face": 3, "quad": 4, "tet": 4}
 """Cell fields and the number of corners of one cell; each is stored as ``[corners, cells]``."""
 
@@ -49,5 +51,6 @@ class MeshData(Data):
 
     @property
     def in_channels(self) -> int:
-        """F, the number of input channels (0 without ``x``)."""
-        return 0 if self.get("x") is None else self.x.shape[-1]
+        """The inputs of a model: channels of ``x``, of ``theta``, and of the features of ``time``."""
+        fields = sum(self[name].shape[-1] for name in ("x", "theta") if self.get(name) is not None)
+        return fields + (0 if self.get("time") is None else TIME_CHANNELS)

@@ -1,6 +1,7 @@
 """Encoder -> blocks -> decoder: whole models, ``model(data) -> [N, out_channels]``."""
 
 from .base import BlockStack, NeuralOperator
+from .external import External
 from .flare import FLARE
 from .fno import FNO
 from .galerkin_transformer import GalerkinTransformer
@@ -25,6 +26,7 @@ __all__ = [
     "LRSA",
     "MODELS",
     "BlockStack",
+    "External",
     "GATv2",
     "GalerkinTransformer",
     "GraphSAGE",

@@ -18,9 +18,9 @@ from torch import Tensor
 from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
 from ..engine import Task, evaluate, fit
-from ..models import NeuralOperator, build_model
-from ..models.registry import import_class
+from ..models import MODELS, NeuralOperator, build_model
 from ..normalize import Normalized, normalized
+from ..resolve import resolve
 from .data import Splits
 from .provenance import environment, file_digest, read_json, write_json
 from .settings import Recipe
@@ -73,13 +73,12 @@ def compute_device(accelerator: str) -> torch.device:
 def check_channels(model: Normalized, task: Task, sample: MeshData) -> None:
     """Raise unless ``model`` reads what the task makes of this sample, and predicts as many channels as it has."""
     sample = cast(MeshData, task.items([sample])[0])
-    assert isinstance(model.model, NeuralOperator)
-    config = model.model.config
+    config = {name: getattr(model.model, name) for name in ("in_channels", "out_channels", "pos_dim")}
     here = {"in_channels": sample.in_channels, "pos_dim": sample.pos.shape[1]}
     if sample.get("y") is not None:
         here["out_channels"] = sample.y.shape[1]
     for name, value in here.items():
-        if config[name] != value:
+        if config[name] not in (None, value):
             raise ValueError(f"the data have {name}={value}; the model was trained with {name}={config[name]}")
 
 
@@ -106,7 +105,7 @@ def identity(
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
     if ":" in name:
-        file = sys.modules[import_class(name).__module__].__file__
+        file = sys.modules[resolve(name, MODELS, "model").__module__].__file__
         found["source"] = file and file_digest(file)
     if initial is not None:
         found["initial"] = initial

@@ -1,13 +1,11 @@
 """What is added to a sample before a model reads it: one ``BaseTransform`` per file."""
 
-from .globals_to_nodes import GlobalsToNodes
 from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
 from .patch_metric import PatchMetric, Tensor, Upwind, parse_metric
 
 __all__ = [
-    "GlobalsToNodes",
     "GraphEdges",
     "KNNPatches",
     "MeshEdges",
