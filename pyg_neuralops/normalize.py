@@ -115,5 +115,6 @@ def normalized(model: nn.Module, samples: Iterable[Data], *, x: str = "channel",
         parts["time"] = Normalizer.span(each("time"))
     parts |= {"y": Normalizer.fit(each("y"), y), "pos": Normalizer.fit(each("pos"))}
     first = next((weight for weight in model.parameters() if weight.is_floating_point()), None)
-    # The model's own precision, whatever that of the samples.
-    return Normalized(model, **parts) if first is None else Normalized(model, **parts).to(first.dtype)
+    if first is not None:  # the model's own precision, whatever that of the samples
+        parts = {name: part.to(first.dtype) for name, part in parts.items()}
+    return Normalized(model, **parts)

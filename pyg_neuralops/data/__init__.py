@@ -2,7 +2,7 @@
 
 from .check import check_sample, checked
 from .dataset import MeshDataset, fingerprint
-from .files import locked, replacing, save_tensors
+from .files import file_sha256, load_tensors, locked, remove_leftovers, replacing, save_tensors
 from .hdf5 import hdf5_info, open_hdf5, read_hdf5, read_sample
 from .hdf5_meshes import HDF5Meshes
 from .hdf5_samples import HDF5Samples
@@ -26,9 +26,11 @@ __all__ = [
     "MeshDataset",
     "check_sample",
     "checked",
+    "file_sha256",
     "fingerprint",
     "hdf5_info",
     "input_parts",
+    "load_tensors",
     "locked",
     "mesh_loader",
     "nodal_weights",
@@ -36,6 +38,7 @@ __all__ = [
     "open_hdf5",
     "read_hdf5",
     "read_sample",
+    "remove_leftovers",
     "replacing",
     "save_tensors",
     "split_indices",
