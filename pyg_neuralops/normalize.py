@@ -5,18 +5,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 
-import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
-from .data import check_sample, checked
+from .data import MeshData, check_sample, checked
 from .models import External
 from .normalizer import Normalizer
 
-__all__ = ["ENCODED", "INPUTS", "Normalized", "Normalizer", "normalized"]
+__all__ = ["ENCODED", "INPUTS", "PARTS", "Normalized", "Normalizer", "normalized"]
 
 INPUTS = ("x", "theta", "time")
 ENCODED = (*INPUTS, "edge_attr")
+PARTS = (*ENCODED, "y", "pos")
 
 
 class Normalized(nn.Module):
@@ -57,9 +57,9 @@ class Normalized(nn.Module):
         return self.model.prepare(data)
 
     def forward(self, data: Data) -> Tensor:
-        if not self.seen and not isinstance(data, Batch):
+        if not self.seen and isinstance(data, MeshData):  # batches were samples before, in a loader
             check_sample(data)
-        self.seen = True
+            self.seen = True
         data = copy.copy(self.prepare(data))
         for name in ENCODED:
             normalizer: Normalizer | None = getattr(self, name)

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from .task import SteadyField
-
-FREQUENCIES = 4
 
 
 class TimeQuery(SteadyField):
     """From inputs and a time to the field at that time.
 
-    A sample holds all times, ``y [N, T * O]``, a time after the other. An item is one of them, with the time's
-    embedding appended to ``x``; the answer is all of them, scored as one field (the Transolver family's recipe for
+    A sample holds all times, ``y [N, T * O]``, a time after the other. An item is one of them, with ``time`` from 1/T
+    to 1, which the model reads; the answer is all of them, scored as one field (the Transolver family's recipe for
     Plasticity).
 
     Args:
         times: T.
 
     Raises:
-        ValueError: if ``times`` < 1, or the columns of ``y`` are no multiple of it.
+        ValueError: if ``times`` < 1, the columns of ``y`` are no multiple of it, or samples have a time of their own.
     """
 
     def __init__(self, times: int):
@@ -40,8 +37,10 @@ class TimeQuery(SteadyField):
     def item(self, sample: Data, index: int) -> Data:
         """The sample at its time number ``index``."""
         item = copy.copy(sample)
-        time = time_embedding((index + 1) / self.times).to(sample.pos).expand(sample.num_nodes, -1)
-        item.x = time if sample.get("x") is None else torch.cat([sample.x, time], 1)
+        if sample.get("time") is not None:
+            raise ValueError("the sample has a time of its own beside the times that are asked for; remove one of them")
+        samples = sample.num_graphs if isinstance(sample, Batch) else 1
+        item.time = sample.pos.new_full((samples,), (index + 1) / self.times)
         if sample.get("y") is not None:
             if sample.y.shape[1] % self.times:
                 raise ValueError(f"y has {sample.y.shape[1]} columns, which do not divide into times={self.times}")
@@ -67,9 +66,3 @@ class _Items(Sequence[Data]):
     def __getitem__(self, index: int) -> Data:  # type: ignore[override]
         sample, time = divmod(range(len(self))[index], self.task.times)
         return self.task.item(self.samples[sample], time)
-
-
-def time_embedding(time: float) -> Tensor:
-    """``[t, sin(2^k pi t), cos(2^k pi t) for k = 0 ... 3]`` of a time in [0, 1], ``[1, 9]``."""
-    angles = [2**k * math.pi * time for k in range(FREQUENCIES)]
-    return torch.tensor([[time, *map(math.sin, angles), *map(math.cos, angles)]])

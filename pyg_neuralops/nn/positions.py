@@ -39,7 +39,7 @@ class Positions(nn.Module):
         self.channels = pos_dim * bool(coords)
         if coords == "reference-grid":
             # A uniform variable of standard deviation 1 runs from -sqrt(3) to sqrt(3).
-            axis = torch.linspace(-math.sqrt(3), math.sqrt(3), PER_AXIS).tolist()
+            axis = torch.linspace(-math.sqrt(3), math.sqrt(3), PER_AXIS, device="cpu").tolist()
             self.register_buffer("points", torch.tensor(list(product(axis, repeat=pos_dim))), persistent=False)
             self.channels = PER_AXIS**pos_dim
 

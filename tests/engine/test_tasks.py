@@ -79,7 +79,8 @@ def test_trajectories_are_scored_on_free_runs():
 def test_a_time_query_asks_for_one_time_at_a_time():
     class Clock(torch.nn.Module):
         def forward(self, data):
-            return torch.cat([data.x[:, :1] * data.x[:, 1:2], data.x[:, 1:2]], 1)
+            time = data.time.expand(data.num_nodes, 1) if data.get("batch") is None else data.time[data.batch, None]
+            return torch.cat([data.x * time, time], 1)
 
     x = torch.rand(4, 1)
     times = torch.arange(1.0, 6) / 5
@@ -87,10 +88,15 @@ def test_a_time_query_asks_for_one_time_at_a_time():
     data = MeshData(pos=torch.rand(4, 2), x=x, y=y)
     task = TimeQuery(times=5)
     items = task.items([data])
-    assert [item.x.shape[1] for item in items] == [10] * 5
+    assert [item.in_channels for item in items] == [1 + 9] * 5
+    assert [float(item.time) for item in items] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert items[0].x is data.x
     torch.testing.assert_close(items[2].y, y[:, 4:6])
     assert evaluate(Clock(), [data], task).item() < 1e-6
     torch.testing.assert_close(predict(Clock(), [MeshData(pos=data.pos, x=x)], task)[0], y)
+    assert evaluate(Clock(), mesh_loader([data, data], 2), task).max() < 1e-6
+    with pytest.raises(ValueError, match="a time of its own"):
+        task.item(MeshData(pos=data.pos, x=x, time=torch.ones(1)), 0)
     with pytest.raises(ValueError, match="do not divide into times=3"):
         TimeQuery(times=3).items([data])[0]
 
