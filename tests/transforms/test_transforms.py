@@ -18,7 +18,7 @@ def test_patches_stand_beside_the_mesh_edges():
 
 
 def test_patches_are_a_functional_transform_of_pyg():
-    assert {"knn_patches", "mesh_edges", "graph_edges", "globals_to_nodes"} <= set(IterDataPipe.functions)
+    assert {"knn_patches", "mesh_edges", "graph_edges"} <= set(IterDataPipe.functions)
 
 
 def test_patches_of_another_k_are_refused():
