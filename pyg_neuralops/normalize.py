@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from .data import MeshData, check_sample, checked
+from .data import as_mesh_data, checked
+from .data.convert import FLOATS, converted
 from .models import External
 from .normalizer import Normalizer
 
@@ -50,16 +52,12 @@ class Normalized(nn.Module):
         self.model = External.around(model)
         self.x, self.y, self.pos, self.edge_attr = x, y, pos, edge_attr
         self.theta, self.time = theta, time
-        self.seen = False
 
     def prepare(self, data: Data) -> Data:
         """The data with the patches and edges that the model needs; see ``model.prepare``."""
-        return self.model.prepare(data)
+        return self.model.prepare(as_mesh_data(data, precision(self)))
 
     def forward(self, data: Data) -> Tensor:
-        if not self.seen and isinstance(data, MeshData):  # batches were samples before, in a loader
-            check_sample(data)
-            self.seen = True
         data = copy.copy(self.prepare(data))
         for name in ENCODED:
             normalizer: Normalizer | None = getattr(self, name)
@@ -98,23 +96,31 @@ def normalized(model: nn.Module, samples: Iterable[Data], *, x: str = "channel",
     samples = samples if isinstance(samples, Sequence) else list(samples)
     if not samples:
         raise ValueError("there is no training sample to fit normalisers to")
-    for index, sample in enumerate(checked(samples)):
+    model = External.around(model)
+    dtype = precision(model)
+    for index, sample in enumerate(checked(samples, dtype=dtype)):
         if sample.get("y") is None:
             raise ValueError(f"sample {index} has no target field y; nothing can be learned from it")
-    model = External.around(model, samples[0])
-    present = {name for name in ENCODED if model.prepare(samples[0]).get(name) is not None}
+    first = as_mesh_data(samples[0], dtype)
+    if isinstance(model, External):
+        model.expect(first)
+    present = {name for name in ENCODED if model.prepare(first).get(name) is not None}
 
     def each(name: str) -> Iterator[Tensor]:
-        if name == "edge_attr":
-            return (model.prepare(sample).edge_attr for sample in samples)
-        return (sample[name] if name != "time" else sample.time[:, None] for sample in samples)
+        for sample in samples:
+            data = converted(sample, dtype)
+            data = model.prepare(data) if name == "edge_attr" else data
+            yield data.time[:, None] if name == "time" else data[name]
 
     modes = {"x": x, "theta": "channel", "edge_attr": "channel"}
     parts = {name: Normalizer.fit(each(name), modes[name]) for name in modes if name in present}
     if "time" in present:
         parts["time"] = Normalizer.span(each("time"))
     parts |= {"y": Normalizer.fit(each("y"), y), "pos": Normalizer.fit(each("pos"))}
-    first = next((weight for weight in model.parameters() if weight.is_floating_point()), None)
-    if first is not None:  # the model's own precision, whatever that of the samples
-        parts = {name: part.to(first.dtype) for name, part in parts.items()}
     return Normalized(model, **parts)
+
+
+def precision(model: nn.Module) -> torch.dtype | None:
+    """What ``model`` computes in where that is float32 or float64; None leaves it to the data."""
+    found = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), None)
+    return found if found in FLOATS else None

@@ -51,14 +51,17 @@ class External(NeuralOperator):
             setattr(self, name, own[name] if isinstance(own.get(name), int) else sizes.get(name))
 
     @classmethod
-    def around(cls, module: nn.Module, sample: Data | None = None) -> NeuralOperator:
-        """``module`` itself if it is a :class:`NeuralOperator`, else wrapped, for data like ``sample``."""
-        if isinstance(module, NeuralOperator):
-            return module
-        if sample is None:
-            return cls(module)
-        out = None if sample.get("y") is None else sample.y.shape[1]
-        return cls(module, in_channels=node_inputs(sample).shape[1], out_channels=out, pos_dim=sample.pos.shape[1])
+    def around(cls, module: nn.Module) -> NeuralOperator:
+        """``module`` itself if it is a :class:`NeuralOperator`, else wrapped."""
+        return module if isinstance(module, NeuralOperator) else cls(module)
+
+    def expect(self, sample: Data) -> None:
+        """Take the sizes that are not known yet from a sample with targets."""
+        found = {"in_channels": node_inputs(sample).shape[1], "out_channels": sample.y.shape[1]}
+        found["pos_dim"] = sample.pos.shape[1]
+        for name, value in found.items():
+            if getattr(self, name) is None:
+                setattr(self, name, value)
 
     @property
     def config(self) -> dict[str, Any]:

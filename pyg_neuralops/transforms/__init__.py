@@ -4,12 +4,14 @@ from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
 from .patch_metric import PatchMetric, Tensor, Upwind, parse_metric
+from .standardize import Standardize
 
 __all__ = [
     "GraphEdges",
     "KNNPatches",
     "MeshEdges",
     "PatchMetric",
+    "Standardize",
     "Tensor",
     "Upwind",
     "parse_metric",
