@@ -14,7 +14,7 @@ import torch
 from torch_geometric.data import InMemoryDataset
 from torch_geometric.data.data import BaseData
 
-from .files import locked, save_tensors
+from .files import load_tensors, locked, save_tensors
 from .mesh_data import MeshData, with_equal_cells
 
 
@@ -79,13 +79,6 @@ class MeshDataset(InMemoryDataset):
         save_tensors((data.to_dict(), slices), path)
 
     def load(self, path: str, data_cls: type[BaseData] = MeshData) -> None:
-        try:
-            data, slices = torch.load(path, weights_only=True)
-            self._data, self.slices = data_cls.from_dict(data), slices
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # noqa: BLE001  (torch raises half a dozen kinds on a damaged file)
-            raise ValueError(
-                f"{path} is damaged or foreign ({type(error).__name__}); pass force_reload=True to rebuild it"
-            ) from None
+        data, slices = load_tensors(path, advice="pass force_reload=True to rebuild it")
+        self._data, self.slices = data_cls.from_dict(data), slices
         self._data_list = None

@@ -16,9 +16,9 @@ import torch
 from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
 from ..engine import Task, evaluate, fit
-from ..models import NeuralOperator, build_model
-from ..models.registry import import_class
+from ..models import MODELS, NeuralOperator, build_model
 from ..normalize import Normalized, normalized
+from ..resolve import resolve
 from .data import Splits
 from .provenance import environment, file_digest, read_json, write_json
 from .scores import own_metrics, source_digest, summaries
@@ -58,13 +58,12 @@ def compute_device(accelerator: str) -> torch.device:
 def check_channels(model: Normalized, task: Task, sample: MeshData) -> None:
     """Raise unless ``model`` reads what the task makes of this sample, and predicts as many channels as it has."""
     sample = cast(MeshData, task.items([sample])[0])
-    assert isinstance(model.model, NeuralOperator)
-    config = model.model.config
+    config = {name: getattr(model.model, name) for name in ("in_channels", "out_channels", "pos_dim")}
     here = {"in_channels": sample.in_channels, "pos_dim": sample.pos.shape[1]}
     if sample.get("y") is not None:
         here["out_channels"] = sample.y.shape[1]
     for name, value in here.items():
-        if config[name] != value:
+        if config[name] not in (None, value):
             raise ValueError(f"the data have {name}={value}; the model was trained with {name}={config[name]}")
 
 
@@ -93,7 +92,7 @@ def identity(
         if ":" in splits.info["task"]["name"]:
             found["task_source"] = source_digest(type(splits.task))
     if ":" in name:
-        found["source"] = source_digest(import_class(name))
+        found["source"] = source_digest(resolve(name, MODELS, "model"))
     if initial is not None:
         found["initial"] = initial
     return found

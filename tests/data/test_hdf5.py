@@ -171,15 +171,6 @@ def test_two_processes_on_one_root(tmp_path):
     assert [p.suffix for p in (tmp_path / "m.h5.cache" / "processed").iterdir() if p.name != ".lock"] == [".pt"]
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path):
-    path = write_hdf5(tmp_path / "m.h5", meshes())
-    processed = tmp_path / "m.h5.cache" / "processed"
-    processed.mkdir(parents=True)
-    (processed / ".half.pt.abc.tmp").write_text("half")
-    HDF5Meshes(path)
-    assert not list(processed.glob(".*.tmp"))
-
-
 def test_fingerprints_see_partials_closures_methods_and_long_arrays():
     class Holder:
         def __init__(self, value):
