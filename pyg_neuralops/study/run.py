@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from ..models import MODELS, NeuralOperator, build_model
 from ..normalize import Normalized, normalized
 from ..resolve import resolve
 from .data import Splits
-from .provenance import environment, file_digest, read_json, write_json
+from .provenance import environment, file_digest, read_json, read_result, write_json
 from .scores import own_metrics, source_digest, summaries
 from .settings import Recipe
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,22 @@ def identity(
 
 
 def check_run_folder(out: Path, expected: dict[str, Any] | None = None) -> None:
-    """Raise if ``out`` holds files of something else than a run, or of another run than the ``expected``."""
+    """Raise if ``out`` holds files of something else than a run, or of another run than the ``expected``.
+
+    A damaged ``run.json`` is written again: the run's other files know what they belong to.
+    """
     if out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
         raise ValueError(f"{out} is not empty and holds no run; choose another folder")
     if expected is not None and (out / "run.json").exists():
-        changes = differences(read_json(out / "run.json"), json.loads(json.dumps(expected)))
+        try:
+            there = read_json(out / "run.json", of="run")
+        except ValueError as error:
+            if not any((out / name).exists() for name in ("last.ckpt", "result.json")):
+                raise
+            log.warning("%s; it is made again", error)
+            write_json(out / "run.json", expected, of="run")
+            return
+        changes = differences(there, json.loads(json.dumps(expected)))
         if changes:
             raise ValueError(f"{out} holds another run ({changes}); choose another folder or label")
 
@@ -151,9 +165,9 @@ def train_run(
     check_run_folder(out, this)
     path = out / "result.json"
     own = own_metrics(metrics)
-    if path.exists() and not unscored(found := read_json(path), own):
+    if path.exists() and not unscored(found := read_result(out), own):
         return found
-    write_json(out / "run.json", this)
+    write_json(out / "run.json", this, of="run")
     start = time.perf_counter()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -210,5 +224,5 @@ def train_run(
         "history": result.history,
         "environment": environment(),
     }
-    write_json(path, report)
+    write_json(path, report, of=this)
     return report
