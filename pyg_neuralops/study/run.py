@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from ..models.registry import import_class
 from ..normalize import Normalized, normalized
 from .data import Splits
 from .provenance import environment, file_digest, read_json, write_json
-from .scores import own_metrics, source_digest, summaries
+from .scores import own_metrics, summaries
 from .settings import Recipe
 
 
@@ -84,16 +85,15 @@ def identity(
 ) -> dict[str, Any]:
     """What makes a run this run. The code's version and the machine are in its result, and are not compared.
 
-    A user's own model or task counts with the content of its module's file.
+    A user's own model counts with the content of its module's file.
     """
     found = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
     found |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
-        if ":" in splits.info["task"]["name"]:
-            found["task_source"] = source_digest(type(splits.task))
     if ":" in name:
-        found["source"] = source_digest(import_class(name))
+        file = sys.modules[import_class(name).__module__].__file__
+        found["source"] = file and file_digest(file)
     if initial is not None:
         found["initial"] = initial
     return found
