@@ -115,13 +115,25 @@ class Normalized(nn.Module):
         return out if self.y is None else self.y.decode(out)
 
 
-def normalized(model: nn.Module, samples: Iterable[Data], *, x: str = "channel", y: str = "channel") -> Normalized:
+def position_normalizer(samples: Sequence[Data], mode: str) -> Normalizer:
+    """Mean and scale of positions: "channel" (an axis each), "scalar" (one scale, which keeps the shape), or "none"."""
+    if mode != "scalar":
+        return Normalizer.fit((s.pos for s in samples), mode)
+    mean = Normalizer.fit(s.pos for s in samples).mean
+    return Normalizer(mean, Normalizer.fit((s.pos - mean for s in samples), "scalar").std)
+
+
+def normalized(
+    model: nn.Module, samples: Iterable[Data], *, x: str = "channel", y: str = "channel", pos: str = "channel"
+) -> Normalized:
     """Wrap ``model`` with normalisers fitted on ``samples`` (train only), prepared or not.
 
     Args:
         model: a model of this library, or one with ``prepare(data)``.
         samples: the training samples; iterated once per field.
         x, y: mode of the input and target fields ("channel", "scalar" or "none").
+        pos: of what the encoder sees of positions, :func:`position_normalizer`; distances to a reference grid want
+            "channel", as the grid is laid out for standardised positions.
     """
     samples = samples if isinstance(samples, Sequence) else list(samples)
     if not samples:
@@ -132,6 +144,6 @@ def normalized(model: nn.Module, samples: Iterable[Data], *, x: str = "channel",
         model,
         x=Normalizer.fit((s.x for s in samples), x) if has_x else None,
         y=Normalizer.fit((s.y for s in samples), y),
-        pos=Normalizer.fit((s.pos for s in samples), "channel"),
+        pos=position_normalizer(samples, pos),
         edge_attr=Normalizer.fit(model.prepare(s).edge_attr for s in samples) if has_edges else None,  # type: ignore[operator]
     )

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from ..nn.initial import copy_tensors
 from .base import NeuralOperator
 from .flare import FLARE
 from .fno import FNO
@@ -58,6 +59,9 @@ class External(NeuralOperator):
 
     def forward(self, data: Data) -> Tensor:
         return self.module(data)
+
+    def reset_parameters(self) -> None:
+        copy_tensors(self, External(self.path, **self.kwargs))
 
     @property
     def config(self) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def train_run(
     if initial is not None:
         start_from(inner, initial, replace)
     task, items = splits.task, splits.task.items(prepared.train)
-    model = normalized(inner, items, x=recipe.normalize_x, y=recipe.normalize_y)
+    model = normalized(inner, items, x=recipe.normalize_x, y=recipe.normalize_y, pos=recipe.normalize_pos)
     limits: dict[str, Any] = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes}
     result = fit(
         model,
@@ -176,6 +176,7 @@ def train_run(
         weight_decay=recipe.weight_decay,
         clip=recipe.clip,
         pct_start=recipe.pct_start,
+        div=recipe.div,
         ema=recipe.ema,
         patience=recipe.patience,
         precision=recipe.precision,

@@ -53,6 +53,8 @@ class Recipe:
     """Largest norm of the gradient."""
     pct_start: float = 0.3
     """Part of the run in which the learning rate rises."""
+    div: float = 25.0
+    """The learning rate starts at its peak over this."""
     ema: float | None = None
     """Decay of a moving average of the weights."""
     patience: int | None = None
@@ -61,6 +63,8 @@ class Recipe:
     """Input fields: one mean and std per channel, one scalar for all, or none."""
     normalize_y: str = "channel"
     """Target fields, likewise."""
+    normalize_pos: str = "channel"
+    """Positions as encoders see them: one std per axis, one scalar for all (keeps the shape), or none (raw)."""
     precision: str = "32-true"
     """Lightning's precision, such as bf16-mixed."""
     accelerator: str = "auto"
@@ -69,7 +73,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.seconds is None):
             raise ValueError(f"epochs={self.epochs}, seconds={self.seconds}; give exactly one of them")
-        for name in ("normalize_x", "normalize_y"):
+        for name in ("normalize_x", "normalize_y", "normalize_pos"):
             if getattr(self, name) not in MODES:
                 raise ValueError(f"{name}={getattr(self, name)!r}; choose from {list(MODES)}")
 

@@ -11,7 +11,7 @@ from toy import Toy, toy_run, toy_samples
 
 from pyg_neuralops.checkpoint import load_info, load_model
 from pyg_neuralops.data import mesh_loader
-from pyg_neuralops.engine import evaluate, fit, predict
+from pyg_neuralops.engine import OneCycle, evaluate, fit, predict
 from pyg_neuralops.models import build_model
 from pyg_neuralops.normalize import normalized
 
@@ -52,6 +52,14 @@ def test_budget_in_seconds_ends_in_time_and_ends_the_cycle(tmp_path):
     assert max(row["lr"] for row in result.history) > 9e-4
     seconds = [row["seconds"] for row in result.history]
     assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize("div", [25.0, 1e4])
+def test_the_rate_starts_at_its_peak_over_div(tmp_path, div):
+    model, train, val = toy_run()
+    result = fit(model, train, val, out=tmp_path, epochs=2, pct_start=0.9, div=div)
+    for epoch, row in enumerate(result.history):  # the last of six batches
+        assert row["lr"] == pytest.approx(OneCycle(1e-3, 0.9, div)((epoch + 5 / 6) / 2)[0])
 
 
 def test_an_epoch_longer_than_the_budget_is_cut_and_validated(tmp_path):
