@@ -42,11 +42,11 @@ class Task(Protocol):
         """
 
 
-def targets(answer: Tensor, data: Data) -> tuple[Tensor, Tensor | None, Tensor | None, int]:
+def targets(answer: Tensor, data: Data) -> tuple[Tensor, Tensor, Tensor | None, int]:
     """``y`` and whose its rows are: what a metric takes after the answer. Does not wait for the device.
 
     Returns:
-        ``y``, ``batch`` (None: one sample), ``weight`` (None without, and for numbers of whole samples), B.
+        ``y``, ``batch``, ``weight`` (None without, and for numbers of whole samples), B.
 
     Raises:
         ValueError: if ``y`` is missing, or not in the form of the answer.
@@ -60,7 +60,9 @@ def targets(answer: Tensor, data: Data) -> tuple[Tensor, Tensor | None, Tensor |
         raise ValueError(f"{found}{whole}")
     if len(y) == count != data.num_nodes:
         return y, torch.arange(count, device=y.device), None, count
-    return y, data.get("batch"), data.get("weight"), count
+    batch = data.get("batch")
+    batch = torch.zeros(len(y), dtype=torch.long, device=y.device) if batch is None else batch
+    return y, batch, data.get("weight"), count
 
 
 def score(prediction: Tensor, data: Data) -> Tensor:

@@ -67,7 +67,6 @@ class TimeQuery(SteadyField):
         if self.each_time:
             return super().loss(prediction, item)
         y, batch, _, count = targets(prediction, item)
-        batch = torch.zeros(len(y), dtype=torch.long, device=y.device) if batch is None else batch
         scale = item.y_scale[:, 0]  # [B]
         error = (prediction - y) / torch.where(scale > 0, scale, 1)[batch, None]  # before squares, which have a range
         found = error.new_zeros(count).index_add(0, batch, error.square().sum(1))

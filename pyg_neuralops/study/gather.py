@@ -42,7 +42,8 @@ def gather(paths: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
             _add(runs, run, path)
         baselines = {**found.get("baselines", {}), **baselines}
     assert first is not None
-    return {"data": first[1], "runs": runs, "baselines": baselines}
+    shown = found.get("comparison", {}) if len(paths) == 1 else {}
+    return {"comparison": shown, "data": first[1], "runs": runs, "baselines": baselines}
 
 
 def _file(path: str | os.PathLike[str]) -> Path:

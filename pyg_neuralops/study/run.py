@@ -86,14 +86,12 @@ def identity(
 ) -> dict[str, Any]:
     """What makes a run this run. The code's version and the machine are in its result, and are not compared.
 
-    A user's own model or task counts with the content of its module's file.
+    A user's own model counts with the content of its module's file.
     """
     found = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
     found |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
-        if ":" in splits.info["task"]["name"]:
-            found["task_source"] = source_digest(type(splits.task))
     if ":" in name:
         found["source"] = source_digest(resolve(name, MODELS, "model"))
     if initial is not None:

@@ -92,13 +92,8 @@ def _r2_of_values(scores: Scores, samples: Sequence[MeshData]) -> dict[str, Any]
 def own_metrics(metrics: Sequence[str]) -> dict[str, str]:
     """Those of ``metrics`` that are a user's, with a digest of the file that each is defined in."""
     found = {name: resolve(name, METRICS, "metric") for name in metrics if ":" in name}
-    return {name: source_digest(value) for name, value in found.items()}
-
-
-def source_digest(value: Any) -> str:
-    """Digest of the file that a class or function is defined in."""
-    file = sys.modules[value.__module__].__file__
-    return file_digest(file) if file else ""
+    files = {name: sys.modules[value.__module__].__file__ for name, value in found.items()}
+    return {name: file_digest(file) if file else "" for name, file in files.items()}
 
 
 def check_metrics(asked: Sequence[str], task: Task, samples: Sequence[MeshData], names: Sequence[str]) -> None:

@@ -56,8 +56,8 @@ def table(results: dict[str, Any], format: str = "markdown", metrics: Sequence[s
     if format not in WRITERS:
         raise ValueError(f"format={format!r}; choose from {list(WRITERS)}")
     metrics = metrics or results.get("comparison", {}).get("metrics") or ()
-    for run in results["runs"]:
-        check_known(metrics, run)
+    for found in [*results["runs"], *(b for b in results["baselines"].values() if "test" in b)]:
+        check_known(metrics, found)
     first = results["runs"][0]["test"]["metric"]
     asked = [name for metric in metrics for name in ((first, metric) if metric == "per-channel" else (metric,))]
     asked = list(dict.fromkeys(asked)) or [first]
@@ -120,7 +120,8 @@ def _error(runs: Sequence[dict[str, Any]], metric: str) -> Cell:
         infinite = any(of_metric(run, metric)["infinite"]["count"] for run in runs)
         return Cell(("inf" if infinite else "n/a") + channel)
     spread = float(np.std(means, ddof=1)) if len(means) > 1 else None
-    text = "" if spread is None else f" ± {show(metric, spread).removesuffix('%')}"
+    shown = show(metric, spread).removesuffix("%") if metric.startswith("relative_") else f"{spread or 0:.2g}"
+    text = "" if spread is None else f" ± {shown}"
     return Cell(show(metric, mean) + text + channel, mean, spread)
 
 

@@ -47,7 +47,8 @@ def comma_separated(head: Sequence[str], rows: Rows, notes: Sequence[str]) -> st
         [name for i, title in enumerate(head) for name in ((title, f"{title} ±") if spread[i] else (title,))]
     )
     for row in rows:
-        writer.writerow([v for i, c in enumerate(row) for v in ((c.value, c.spread) if spread[i] else (c.value,))])
+        values = [v for i, c in enumerate(row) for v in ((c.value, c.spread) if spread[i] else (c.value,))]
+        writer.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in values])
     return text.getvalue()
 
 
