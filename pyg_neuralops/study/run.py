@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from ..normalize import Normalized, normalized
 from ..resolve import resolve
 from .data import Splits
 from .provenance import environment, file_digest, read_json, read_result, write_json
-from .scores import own_metrics, source_digest, summaries
+from .scores import own_metrics, summaries
 from .settings import Recipe
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,8 @@ def identity(
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
     if ":" in name:
-        found["source"] = source_digest(resolve(name, MODELS, "model"))
+        file = sys.modules[resolve(name, MODELS, "model").__module__].__file__
+        found["source"] = file and file_digest(file)
     if initial is not None:
         found["initial"] = initial
     return found
