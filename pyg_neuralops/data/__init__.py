@@ -12,6 +12,7 @@ from .hdf5_layout import open_hdf5
 from .hdf5_meshes import HDF5Meshes
 from .hdf5_samples import HDF5Samples
 from .hdf5_writer import write_hdf5
+from .inputs import TIME_CHANNELS, input_parts, node_inputs, time_features
 from .loader import MeshBatchSampler, mesh_loader
 from .mesh import Mesh
 from .mesh_data import MeshData, with_equal_cells
@@ -22,6 +23,7 @@ __all__ = [
     "CELLS",
     "FIELDS",
     "PROTOCOLS",
+    "TIME_CHANNELS",
     "CellType",
     "Field",
     "HDF5Meshes",
@@ -38,10 +40,12 @@ __all__ = [
     "file_sha256",
     "fingerprint",
     "hdf5_info",
+    "input_parts",
     "load_tensors",
     "locked",
     "mesh_loader",
     "nodal_weights",
+    "node_inputs",
     "open_hdf5",
     "read_hdf5",
     "read_sample",
@@ -49,6 +53,7 @@ __all__ = [
     "replacing",
     "save_tensors",
     "split_indices",
+    "time_features",
     "with_equal_cells",
     "with_weights",
     "write_hdf5",

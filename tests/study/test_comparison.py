@@ -11,7 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pyg_neuralops.checkpoint import load_model
 from pyg_neuralops.data import read_hdf5, write_hdf5
+from pyg_neuralops.engine import OneCycle
 from pyg_neuralops.study import Comparison, compare
 from pyg_neuralops.study.provenance import read_json
 from pyg_neuralops.study.table import table as table_of
@@ -237,6 +239,17 @@ def test_foreign_folder_is_left_alone(comparison, tmp_path):
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
 
+def test_settings_of_one_model_reach_its_run(comparison, tmp_path):
+    """Raw positions and a slow start for one, the defaults for the other."""
+    narrow = dict(comparison.overrides["narrow"], normalize_pos="none", div=1e4, pct_start=0.9)
+    results = compare(replace(comparison, overrides={"narrow": narrow}, seeds=1), progress=False)
+    for run, raw in zip(results["runs"], (False, True), strict=True):
+        pos = load_model(tmp_path / "out" / run["model"] / "seed0" / "best.safetensors").pos
+        assert (pos.mean.abs().max() == 0 and (pos.std == 1).all()) == raw
+        cycle = OneCycle(3e-3, 0.9, 1e4) if raw else OneCycle(1e-3)
+        assert run["history"][0]["lr"] == pytest.approx(cycle(3 / 4 / 2)[0])  # the last of four batches
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -247,6 +260,7 @@ def test_foreign_folder_is_left_alone(comparison, tmp_path):
         ({"seeds": 0}, "seeds=0; it is the number of seeds"),
         ({"seconds": 3.0}, "give exactly one"),
         ({"normalize_x": "all"}, "normalize_x='all'; choose from"),
+        ({"normalize_pos": "all"}, "normalize_pos='all'; choose from"),
         ({"overrides": {"gatv2": {}}}, "not among the models"),
         ({"overrides": {"graph-sage": {"epochs": 9}}}, "change the budget"),
     ],
