@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,11 +10,12 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from ..data import Mesh
+from ..data import Mesh, input_parts, node_inputs
 from ..nn import MLP, Block, Positions
 from ..nn.initial import copy_tensors
 from ..transforms import KNNPatches, PatchMetric, Upwind, parse_metric
 from ..transforms import Tensor as TensorMetric
+from .arguments import kept_arguments
 
 
 class NeuralOperator(nn.Module):
@@ -50,17 +49,31 @@ class NeuralOperator(nn.Module):
         """``x [N, in_channels], mesh -> [N, out_channels]``."""
         raise NotImplementedError
 
+    def inputs(self, data: Data) -> Tensor:
+        """All that the prediction depends on besides geometry, ``[N, in_channels]``: ``x``, ``theta``, and the nine
+        :func:`pyg_neuralops.data.time_features` of ``time``, the last two at every node of their sample.
+
+        Raises:
+            ValueError: if that is not ``in_channels`` or the positions are not ``pos_dim``, naming the parts: nothing
+                that the data hold is left out of a prediction in silence.
+        """
+        x, dim = node_inputs(data), data.pos.shape[1]
+        if self.in_channels not in (None, x.shape[1]):
+            parts = {name: value.shape[1] for name, value in input_parts(data).items()}
+            here = f"{parts.get('x', 0)} channels of x, {parts.get('theta', 'no')} of theta"
+            here += f", {parts['time']} of time" if "time" in parts else ", no time"
+            raise ValueError(
+                f"the data have {here}: {x.shape[1]} inputs; the model was built with in_channels={self.in_channels}"
+            )
+        if self.pos_dim not in (None, dim):
+            raise ValueError(f"the data are in {dim}D; the model was built with pos_dim={self.pos_dim}")
+        return x
+
     def forward(self, data: Data) -> Tensor:
         data = self.prepare(data)
-        pos = data.pos
-        x = pos.new_zeros(len(pos), 0) if data.get("x") is None else data.x
-        if x.shape[1] != self.in_channels or pos.shape[1] != self.pos_dim:
-            raise ValueError(
-                f"the data have {x.shape[1]} input channels in {pos.shape[1]}D; the model was built with "
-                f"in_channels={self.in_channels}, pos_dim={self.pos_dim}"
-            )
-        if len(pos) == 0:
-            return pos.new_zeros(0, self.out_channels)
+        x = self.inputs(data)
+        if len(data.pos) == 0:
+            return data.pos.new_zeros(0, self.out_channels)
         return self.core(x, Mesh.from_data(data))
 
     def reset_parameters(self) -> None:
@@ -73,12 +86,12 @@ class NeuralOperator(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The constructor's keyword arguments, from which the model can be built again."""
-        return {
-            name: copy.copy(getattr(self, name))
-            for name in inspect.signature(type(self).__init__).parameters
-            if name != "self"
-        }
+        """The constructor's keyword arguments, from which the model can be built again.
+
+        Raises:
+            ValueError: for an argument that is kept under no attribute of its name.
+        """
+        return kept_arguments(self)
 
 
 class Patched:

@@ -47,8 +47,8 @@ class Positions(Layer):
     def reset_own(self) -> None:
         if self.coords == "reference-grid":
             # A uniform variable of standard deviation 1 runs from -sqrt(3) to sqrt(3).
-            axis = torch.linspace(-math.sqrt(3), math.sqrt(3), PER_AXIS).tolist()
-            self.points.copy_(torch.tensor(list(product(axis, repeat=self.points.shape[1]))))
+            axis = torch.linspace(-math.sqrt(3), math.sqrt(3), PER_AXIS, device="cpu").tolist()
+            self.points.copy_(torch.tensor(list(product(axis, repeat=self.points.shape[1])), device="cpu"))
 
     def forward(self, coords: Tensor) -> Tensor:
         if not self.coords:

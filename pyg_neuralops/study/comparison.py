@@ -14,7 +14,7 @@ from typing import Any
 from ..models import NeuralOperator, build_model
 from .baselines import Baseline, trivial_baselines
 from .data import Splits, load_splits
-from .provenance import environment, read_json, write_json
+from .provenance import environment, read_json, read_result, write_json
 from .report import write_report
 from .run import Prepared, check_run_folder, differences, identity, prepare, train_run, unscored
 from .scores import check_metrics, own_metrics, summaries
@@ -50,7 +50,8 @@ def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
         check_run_folder(run_folder(out, label, seed), expected)
     names = splits.info.get("names", {}).get("y", ())
     check_metrics(comparison.metrics, splits.task, splits.test, names)
-    write_json(out / "comparison.json", {"comparison": comparison.to_dict(), "digest": splits.info["digest"]})
+    settings = {"comparison": comparison.to_dict(), "digest": splits.info["digest"]}
+    write_json(out / "comparison.json", settings, of="comparison")
 
     own = list(own_metrics(comparison.metrics))
     baselines = trivial_baselines(splits.train, splits.val, splits.test, splits.task, own)
@@ -89,7 +90,7 @@ def _run_all(
     asked = _asked(comparison)
     folders = {run: run_folder(Path(comparison.out), *run) for run in asked}
     own = own_metrics(comparison.metrics)
-    results = {run: read_json(f / "result.json") for run, f in folders.items() if (f / "result.json").exists()}
+    results = {run: read_result(folder) for run, folder in folders.items() if (folder / "result.json").exists()}
     done = {run: found for run, found in results.items() if not unscored(found, own)}
     missing = len(asked) - len(done)
     runs: list[dict[str, Any]] = []
@@ -141,8 +142,15 @@ def _left(seconds: float | None, spent: list[float], runs: int) -> str:
 
 
 def run_folder(out: Path, label: str, seed: int) -> Path:
-    """The folder of one run; a label such as "package.module:Class" becomes a portable name."""
-    return out / re.sub(r"[^\w.-]", "_", label) / f"seed{seed}"
+    """The folder of one run; a label such as "package.module:Class" becomes a portable name.
+
+    Raises:
+        ValueError: for a label that is no name, such as "..", which would lead out of ``out``.
+    """
+    name = re.sub(r"[^\w.-]", "_", label)
+    if not name.strip("."):
+        raise ValueError(f"a model is called {label!r}; a name with a letter or digit is needed")
+    return out / name / f"seed{seed}"
 
 
 def _build(comparison: Comparison, label: str, splits: Splits) -> NeuralOperator:
@@ -163,7 +171,13 @@ def _check_folder(out: Path, comparison: Comparison, digest: str | None = None) 
         return
     if not (out / "comparison.json").is_file():
         raise ValueError(f"{out} is not empty and holds no comparison; choose another folder")
-    found = read_json(out / "comparison.json")
+    try:
+        found = read_json(out / "comparison.json", of="comparison")
+    except ValueError as error:
+        if not any(out.glob("*/seed*/run.json")):
+            raise
+        log.warning("%s; it is made again, as every run in there knows what it belongs to", error)
+        return
     here = json.loads(json.dumps(comparison.to_dict()))
     there = found["comparison"]
     changes = differences(*({k: v for k, v in config.items() if k not in NOT_COMPARED} for config in (there, here)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -17,13 +18,15 @@ import torch
 from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
 from ..engine import Task, evaluate, fit
-from ..models import NeuralOperator, build_model
-from ..models.registry import import_class
+from ..models import MODELS, NeuralOperator, build_model
 from ..normalize import Normalized, normalized
+from ..resolve import resolve
 from .data import Splits
-from .provenance import environment, file_digest, read_json, write_json
+from .provenance import environment, file_digest, read_json, read_result, write_json
 from .scores import own_metrics, summaries
 from .settings import Recipe
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,12 @@ def compute_device(accelerator: str) -> torch.device:
 def check_channels(model: Normalized, task: Task, sample: MeshData) -> None:
     """Raise unless ``model`` reads what the task makes of this sample, and predicts as many channels as it has."""
     sample = cast(MeshData, task.items([sample])[0])
-    assert isinstance(model.model, NeuralOperator)
-    config = model.model.config
+    config = {name: getattr(model.model, name) for name in ("in_channels", "out_channels", "pos_dim")}
     here = {"in_channels": sample.in_channels, "pos_dim": sample.pos.shape[1]}
     if sample.get("y") is not None:
         here["out_channels"] = sample.y.shape[1]
     for name, value in here.items():
-        if config[name] != value:
+        if config[name] not in (None, value):
             raise ValueError(f"the data have {name}={value}; the model was trained with {name}={config[name]}")
 
 
@@ -92,7 +94,7 @@ def identity(
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
     if ":" in name:
-        file = sys.modules[import_class(name).__module__].__file__
+        file = sys.modules[resolve(name, MODELS, "model").__module__].__file__
         found["source"] = file and file_digest(file)
     if initial is not None:
         found["initial"] = initial
@@ -100,11 +102,22 @@ def identity(
 
 
 def check_run_folder(out: Path, expected: dict[str, Any] | None = None) -> None:
-    """Raise if ``out`` holds files of something else than a run, or of another run than the ``expected``."""
+    """Raise if ``out`` holds files of something else than a run, or of another run than the ``expected``.
+
+    A damaged ``run.json`` is written again: the run's other files know what they belong to.
+    """
     if out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
         raise ValueError(f"{out} is not empty and holds no run; choose another folder")
     if expected is not None and (out / "run.json").exists():
-        changes = differences(read_json(out / "run.json"), json.loads(json.dumps(expected)))
+        try:
+            there = read_json(out / "run.json", of="run")
+        except ValueError as error:
+            if not any((out / name).exists() for name in ("last.ckpt", "result.json")):
+                raise
+            log.warning("%s; it is made again", error)
+            write_json(out / "run.json", expected, of="run")
+            return
+        changes = differences(there, json.loads(json.dumps(expected)))
         if changes:
             raise ValueError(f"{out} holds another run ({changes}); choose another folder or label")
 
@@ -152,9 +165,9 @@ def train_run(
     check_run_folder(out, this)
     path = out / "result.json"
     own = own_metrics(metrics)
-    if path.exists() and not unscored(found := read_json(path), own):
+    if path.exists() and not unscored(found := read_result(out), own):
         return found
-    write_json(out / "run.json", this)
+    write_json(out / "run.json", this, of="run")
     start = time.perf_counter()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -211,5 +224,5 @@ def train_run(
         "history": result.history,
         "environment": environment(),
     }
-    write_json(path, report)
+    write_json(path, report, of=this)
     return report

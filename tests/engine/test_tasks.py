@@ -138,6 +138,8 @@ def test_a_time_query_asks_for_one_time_at_a_time():
     assert scores.first.max() < 1e-6
     assert {"relative_l2/0", "relative_l2/1"} <= set(scores.by_name)
     torch.testing.assert_close(predict(Clock(), [MeshData(pos=data.pos, x=x)], task)[0], y)
+    with pytest.raises(ValueError, match="a time of its own"):
+        task.item(MeshData(pos=data.pos, x=x, time=torch.ones(1)), 0)
     with pytest.raises(ValueError, match="do not divide into times=3"):
         TimeQuery(times=3).items([data])[0]
     data.time = torch.zeros(1)

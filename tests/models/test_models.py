@@ -154,7 +154,7 @@ def test_wrong_use_is_named():
         build_model("la2former", in_channels=1, out_channels=1, hidden_channels=30, heads=8)
     with pytest.raises(ValueError, match="num_layers=0"):
         build_model("graph-sage", in_channels=1, out_channels=1, num_layers=0)
-    with pytest.raises(ValueError, match=r"2 input channels in 2D.*in_channels=5"):
+    with pytest.raises(ValueError, match=r"2 channels of x, no of theta, no time: 2 inputs; .*in_channels=5"):
         small("la2former", in_channels=5)(random_mesh(20))
     with pytest.raises(ValueError, match="cannot import"):
         build_model("no.such.module:Thing", in_channels=1, out_channels=1)
