@@ -38,7 +38,7 @@ def _feed(found: Any, value: Any) -> None:
     if isinstance(value, Tensor):
         tensor = value.detach().resolve_conj().cpu().contiguous()
         found.update(f"tensor {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        found.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     elif isinstance(value, Mapping):
         found.update(f"mapping {len(value)} ".encode())
         for key in sorted(value, key=str):

@@ -18,7 +18,7 @@ def constructor(cls: type) -> tuple[dict[str, inspect.Parameter], str | None]:
     ``**kwargs`` are followed to the constructors of base classes, which are taken to receive them.
     """
     found: dict[str, inspect.Parameter] = {}
-    rest = None
+    rest: str | None = None
     for base in cls.__mro__:
         if base in (nn.Module, object):
             break
@@ -67,6 +67,12 @@ def kept_arguments(module: nn.Module) -> dict[str, Any]:
         ValueError: for one that it does not keep.
     """
     known, rest = constructor(type(module))
+    for base in type(module).__mro__:
+        if "__init__" in vars(base) and base not in (nn.Module, object):
+            kinds = {p.kind for p in inspect.signature(base.__init__).parameters.values()}
+            if kinds & set(ANY) == {inspect.Parameter.VAR_POSITIONAL}:
+                raise ValueError(f"{base.__name__} takes a list of arguments, *args, which no checkpoint can hold")
+            break
     found = dict(vars(module).get(rest) or {}) if rest else {}
     for name in known:
         try:
