@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +80,17 @@ class Normalized(nn.Module):
                 raise ValueError(f"{name} has {channels} channels; the model was trained on {trained}")
 
 
-def normalized(model: nn.Module, samples: Iterable[Data], *, x: str = "channel", y: str = "channel") -> Normalized:
+def position_normalizer(positions: Callable[[], Iterable[Tensor]], mode: str) -> Normalizer:
+    """Mean and scale of positions: "channel" (an axis each), "scalar" (one scale, which keeps the shape), or "none"."""
+    if mode != "scalar":
+        return Normalizer.fit(positions(), mode)
+    mean = Normalizer.fit(positions()).mean
+    return Normalizer(mean, Normalizer.fit((pos - mean for pos in positions()), "scalar").std)
+
+
+def normalized(
+    model: nn.Module, samples: Iterable[Data], *, x: str = "channel", y: str = "channel", pos: str = "channel"
+) -> Normalized:
     """Wrap ``model`` with normalisers fitted on ``samples`` (train only), prepared or not.
 
     Parameters ``theta`` are normalised one by one, ``time`` to [0, 1] over the samples.
@@ -89,6 +99,8 @@ def normalized(model: nn.Module, samples: Iterable[Data], *, x: str = "channel",
         model: a model of this library, or any ``nn.Module`` with ``forward(data) -> [N, out_channels]``.
         samples: the training samples; iterated once per field.
         x, y: mode of the input and target fields ("channel", "scalar" or "none").
+        pos: of what the encoder sees of positions, :func:`position_normalizer`; distances to a reference grid want
+            "channel", as the grid is laid out for standardised positions.
 
     Raises:
         ValueError: without a sample; for one that is no valid sample or unlike the first, naming sample and field.
@@ -116,7 +128,7 @@ def normalized(model: nn.Module, samples: Iterable[Data], *, x: str = "channel",
     parts = {name: Normalizer.fit(each(name), modes[name]) for name in modes if name in present}
     if "time" in present:
         parts["time"] = Normalizer.span(each("time"))
-    parts |= {"y": Normalizer.fit(each("y"), y), "pos": Normalizer.fit(each("pos"))}
+    parts |= {"y": Normalizer.fit(each("y"), y), "pos": position_normalizer(lambda: each("pos"), pos)}
     return Normalized(model, **parts)
 
 

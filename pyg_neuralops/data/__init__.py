@@ -3,9 +3,10 @@
 from .boundary import boundary_sides
 from .cells import CELLS, CellType
 from .check import as_mesh_data, check_sample, checked
-from .dataset import MeshDataset, fingerprint
+from .dataset import MeshDataset
 from .fields import FIELDS, Field, field_of
 from .files import file_sha256, load_tensors, locked, remove_leftovers, replacing, save_tensors
+from .fingerprint import fingerprint
 from .hdf5 import hdf5_info, read_hdf5, read_sample
 from .hdf5_layout import open_hdf5
 from .hdf5_meshes import HDF5Meshes

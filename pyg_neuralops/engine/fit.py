@@ -62,6 +62,7 @@ def fit(
     weight_decay: float = 1e-5,
     clip: float | None = 0.1,
     pct_start: float = 0.3,
+    div: float = 25.0,
     ema: float | None = None,
     patience: int | None = None,
     seed: int = 0,
@@ -85,7 +86,8 @@ def fit(
         out: folder of the run, made when absent; see :class:`pyg_neuralops.engine.record.Record` for its files.
         task: ``SteadyField()`` by default.
         epochs, seconds: the budget, exactly one of them; seconds are of pure training.
-        lr, weight_decay, pct_start: peak of the learning rate, AdamW's decay, rising part of the cycle.
+        lr, weight_decay, pct_start, div: peak of the learning rate, AdamW's decay, rising part of the cycle, and peak
+            over start.
         clip: largest norm of the gradient; None for no clipping.
         ema: decay of a moving average of the weights, which is then validated and kept.
         patience: stop after so many epochs without a better validation error.
@@ -114,8 +116,8 @@ def fit(
     if patience is not None and val_loader is None:
         raise ValueError(f"patience={patience} needs validation samples")
     settings: dict[str, Any] = dict(epochs=epochs, seconds=seconds, lr=lr, weight_decay=weight_decay, clip=clip)
-    settings |= dict(pct_start=pct_start, ema=ema, patience=patience, seed=seed, precision=str(precision))
-    schedule = OneCycle(lr, pct_start)
+    settings |= dict(pct_start=pct_start, div=div, ema=ema, patience=patience, seed=seed, precision=str(precision))
+    schedule = OneCycle(lr, pct_start, div)
 
     with draws_of_its_own():
         seed_draws(seed, 0)

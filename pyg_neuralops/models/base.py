@@ -12,6 +12,7 @@ from torch_geometric.transforms import BaseTransform
 
 from ..data import Mesh, input_parts, node_inputs
 from ..nn import MLP, Block, Positions
+from ..nn.initial import copy_tensors
 from ..transforms import KNNPatches, PatchMetric, Upwind, parse_metric
 from ..transforms import Tensor as TensorMetric
 from .arguments import kept_arguments
@@ -75,6 +76,14 @@ class NeuralOperator(nn.Module):
             return data.pos.new_zeros(0, self.out_channels)
         return self.core(x, Mesh.from_data(data))
 
+    def reset_parameters(self) -> None:
+        """Start anew: every parameter and buffer as the constructor makes it, in the tensors that are there.
+
+        Raises:
+            ValueError: for a model that was changed since, or whose constructor is given modules.
+        """
+        copy_tensors(self, type(self)(**self.config))
+
     @property
     def config(self) -> dict[str, Any]:
         """The constructor's keyword arguments, from which the model can be built again.
@@ -117,7 +126,7 @@ class BlockStack(NeuralOperator):
             points (:class:`Positions`); without them a model whose mixers use relative positions only is
             translation-invariant.
         ratio: hidden width of the feed-forwards over ``hidden_channels``.
-        make_block: mixer -> block, where a model's blocks differ from ``Block(hidden_channels, mixer, ratio)``.
+        make_block: mixer -> block, where a model's blocks differ from ``Block(hidden_channels, mixer, ratio=ratio)``.
     """
 
     def __init__(
@@ -141,15 +150,19 @@ class BlockStack(NeuralOperator):
         width = hidden_channels
         self.positions = Positions(coords, pos_dim)
         self.encoder: nn.Module = MLP(in_channels + self.positions.channels, 2 * width, width)
-        block = make_block or (lambda mixer: Block(width, mixer, ratio))
+        block = make_block or (lambda mixer: Block(width, mixer, ratio=ratio))
         self.blocks = nn.ModuleList(block(make_mixer(layer)) for layer in range(num_layers))
         self.decoder: nn.Module = nn.Sequential(nn.LayerNorm(width), MLP(width, width, out_channels))
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
-        x = self.encoder(torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1))  # [N, C]
+        x = self.encode(x, mesh)
         for block in self.blocks:
             x = block(x, mesh)
         return self.decoder(x)  # [N, O]
+
+    def encode(self, x: Tensor, mesh: Mesh) -> Tensor:
+        """What the blocks start from, ``x [N, in_channels], mesh -> [N, C]``."""
+        return self.encoder(torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1))
 
 
 def check_sizes(in_channels: int, out_channels: int, pos_dim: int, hidden_channels: int, num_layers: int) -> None:

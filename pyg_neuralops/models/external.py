@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from ..data import node_inputs
-from .arguments import constructor, kept_arguments
+from ..nn.initial import copy_tensors
+from .arguments import construct, constructor, kept_arguments
 from .base import NeuralOperator
 
 SIZES = ("in_channels", "out_channels", "pos_dim")
@@ -62,6 +63,10 @@ class External(NeuralOperator):
         for name, value in found.items():
             if getattr(self, name) is None:
                 setattr(self, name, value)
+
+    def reset_parameters(self) -> None:
+        given = kept_arguments(self.module) if self.arguments is None else self.arguments
+        copy_tensors(self.module, construct(type(self.module), given))
 
     @property
     def config(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pyg_neuralops.testing import (
     assert_batch_invariant,
     assert_gradients,
     assert_permutation_equivariant,
+    assert_resets_parameters,
     assert_translation_invariant,
     random_grid,
     random_mesh,
@@ -114,6 +115,34 @@ def test_every_parameter_learns(name):
     sizes = (30, 30) if name == "fno" else (20, 30)
     model(Batch.from_data_list([sample(name, n) for n in sizes])).square().sum().backward()
     assert [n for n, p in model.named_parameters() if p.numel() and p.grad is None] == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_resetting_is_constructing(name):
+    sizes = {"in_channels": 2, "out_channels": 3, **SMALL}
+    assert_resets_parameters(lambda: build_model(name, **sizes))
+
+
+def test_resetting_where_the_constructor_has_choices():
+    sizes = {"in_channels": 10, "out_channels": 1, **SMALL}
+    assert_resets_parameters(lambda: build_model("la2former", **sizes, fusion="gate", direction=True))
+    assert_resets_parameters(lambda: build_model("lrsa", **sizes, structured=True, coords="reference-grid"))
+    assert_resets_parameters(lambda: build_model("transolver", **sizes, time="embedding", structured=True))
+    assert_resets_parameters(lambda: build_model(f"{__name__}:Own", **sizes))
+
+
+class Own(torch.nn.Sequential):
+    """A user's own module, as such."""
+
+    def __init__(self, in_channels, out_channels, pos_dim, hidden_channels, num_layers):
+        super().__init__(torch.nn.Linear(in_channels, hidden_channels), torch.nn.Linear(hidden_channels, out_channels))
+
+
+def test_a_model_that_was_changed_cannot_be_reset():
+    model = small("transolver")
+    model.decoder = torch.nn.Linear(16, 5)
+    with pytest.raises(ValueError, match=r"Transolver is not as its constructor made it; .*'decoder.weight'"):
+        model.reset_parameters()
 
 
 def test_wrong_use_is_named():
