@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from ..study.settings import Accelerator, Count
 from .options import DataOptions
 
 
@@ -15,14 +17,14 @@ class Evaluate:
     data: DataOptions
     checkpoint: str
     """A model's file, such as runs/train/best.safetensors."""
-    split: str = "test"
-    """train, val or test."""
-    batch_size: int = 8
+    split: Literal["train", "val", "test", "all"] = "test"
+    """Which samples; all of a file that was not trained on, for instance."""
+    batch_size: Count = 8
     """Samples in a batch."""
-    max_nodes: int | None = None
+    max_nodes: Count | None = None
     """Most nodes in a batch."""
-    accelerator: str = "auto"
-    """auto, cpu, gpu ..."""
+    accelerator: Accelerator = "auto"
+    """Where to compute."""
     out: str | None = None
     """The JSON file to write; errors-<split>.json beside the checkpoint by default."""
     trust_import: bool = False
@@ -31,30 +33,35 @@ class Evaluate:
     def run(self) -> None:
         from ..checkpoint import load_info, load_model
         from ..data import mesh_loader
-        from ..engine import evaluate, task_of
-        from ..study.data import load_splits
+        from ..engine import evaluate, make_task, task_of
+        from ..study.data import load_split, task_settings
+        from ..study.machine import compute_device
         from ..study.provenance import environment, write_json
-        from ..study.run import check_channels, compute_device, summary
+        from ..study.run import check_channels, summary
         from ..study.table import percent
 
+        device = compute_device(self.accelerator)
+        out = Path(self.out) if self.out else Path(self.checkpoint).with_name(f"errors-{self.split}.json")
+        if out.suffix != ".json":
+            raise ValueError(f"out={self.out!r}; the errors are written to a .json file")
         model = load_model(self.checkpoint, trust_import=self.trust_import)
-        splits = load_splits(self.data.choice(self.data.dataset))
-        parts = {"train": splits.train, "val": splits.val, "test": splits.test}
-        samples = parts.get(self.split)
-        if not samples:
-            there = [name for name, part in parts.items() if part]
-            raise ValueError(f"split={self.split!r}; choose from {there}")
-        task = splits.task if self.data.task else task_of(load_info(self.checkpoint).get("data", {}))
+        trained = load_info(self.checkpoint).get("data", {})
+        choice = self.data.choice(self.data.dataset)
+        samples, info = load_split(choice, self.split)
+        task = (
+            make_task(**task_settings(choice)) if self.data.task else task_of(trained, trust_import=self.trust_import)
+        )
+        if samples[0].get("y") is None:
+            raise ValueError(f"{self.data.dataset} has no target fields y to compare with; use predict")
         check_channels(model, task, samples[0])
         loader = mesh_loader(samples, self.batch_size, max_nodes=self.max_nodes)
-        errors = summary(evaluate(model, loader, task, compute_device(self.accelerator)))
-        out = Path(self.out) if self.out else Path(self.checkpoint).with_name(f"errors-{self.split}.json")
+        errors = summary(evaluate(model, loader, task, device))
         write_json(
             out,
             {
                 "checkpoint": self.checkpoint,
                 "split": self.split,
-                "data": splits.info,
+                "data": info,
                 "errors": errors,
                 "environment": environment(),
             },

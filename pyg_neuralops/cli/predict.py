@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from ..study.settings import Accelerator, Count
+from ..typed import Range
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,12 @@ class Predict:
     """The .h5 file to write: the same samples, cells and inputs, with the prediction as y."""
     picture: str | None = None
     """Also draw one sample, to this .png (or .pdf, .svg) file."""
-    sample: int = 0
+    sample: Annotated[int, Range(0)] = 0
     """Which sample to draw."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Samples in a batch."""
-    accelerator: str = "auto"
-    """auto, cpu, gpu ..."""
+    accelerator: Accelerator = "auto"
+    """Where to compute."""
     overwrite: bool = False
     """Replace an output file that is there."""
     trust_import: bool = False

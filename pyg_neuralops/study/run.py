@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +18,14 @@ from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
 from ..engine import Task, evaluate, fit
 from ..models import NeuralOperator, build_model
-from ..models.registry import import_class
 from ..normalize import Normalized, normalized
 from .data import Splits
+from .machine import check_machine, compute_device
+from .own_code import code_digests
 from .provenance import environment, file_digest, read_json, write_json
 from .settings import Recipe
 
+GROUPS = ("arguments", "recipe", "code")
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
 
 
@@ -62,14 +63,6 @@ def summary(errors: Tensor) -> dict[str, Any]:
     }
 
 
-def compute_device(accelerator: str) -> torch.device:
-    """Where predictions are computed for Lightning's ``accelerator``."""
-    if accelerator == "cpu" or not torch.accelerator.is_available():
-        return torch.device("cpu")
-    found = torch.accelerator.current_accelerator()
-    return torch.device("cpu") if found is None else found
-
-
 def check_channels(model: Normalized, task: Task, sample: MeshData) -> None:
     """Raise unless ``model`` reads what the task makes of this sample, and predicts as many channels as it has."""
     sample = cast(MeshData, task.items([sample])[0])
@@ -87,9 +80,9 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """What differs between two settings, in words: "epochs=3 there, 4 here; ..."; empty where nothing does."""
     flat: list[dict[str, Any]] = []
     for settings in (there, here):
-        groups = [settings.get(name) or {} for name in ("arguments", "recipe")]
-        outer = {name: value for name, value in settings.items() if name not in ("arguments", "recipe")}
-        flat.append({**outer, **groups[0], **groups[1]})
+        groups = [settings.get(name) or {} for name in GROUPS]
+        outer = {name: value for name, value in settings.items() if name not in GROUPS}
+        flat.append({**outer, **groups[0], **groups[1], **groups[2]})
     names = [name for name in {**flat[0], **flat[1]} if flat[0].get(name) != flat[1].get(name)]
     return "; ".join(f"{name}={flat[0].get(name)!r} there, {flat[1].get(name)!r} here" for name in names)
 
@@ -99,15 +92,15 @@ def identity(
 ) -> dict[str, Any]:
     """What makes a run this run. The code's version and the machine are in its result, and are not compared.
 
-    A user's own model counts with the content of its module's file.
+    A user's own model, dataset, task and patch metric count with their code (:func:`.own_code.code_digests`).
     """
     found = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
     found |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
-    if ":" in name:
-        file = sys.modules[import_class(name).__module__].__file__
-        found["source"] = file and file_digest(file)
+    own = code_digests(name, kwargs, splits.info["dataset"], splits.info["task"])
+    if own:
+        found["code"] = {f"code of {path}": digest for path, digest in own.items()}
     if initial is not None:
         found["initial"] = initial
     return found
@@ -152,6 +145,7 @@ def train_run(
     Returns:
         What ``result.json`` holds; see the keys below.
     """
+    check_machine(recipe)
     origin = None if initial is None else {"checkpoint": file_digest(initial), "replace": sorted(replace)}
     this = identity(splits, name, kwargs, recipe, seed, origin)
     check_run_folder(out, this)
