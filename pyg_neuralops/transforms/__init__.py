@@ -5,6 +5,7 @@ from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
 from .patch_metric import PatchMetric, Tensor, Upwind, parse_metric
+from .standardize import Standardize
 
 __all__ = [
     "GlobalsToNodes",
@@ -12,6 +13,7 @@ __all__ = [
     "KNNPatches",
     "MeshEdges",
     "PatchMetric",
+    "Standardize",
     "Tensor",
     "Upwind",
     "parse_metric",
