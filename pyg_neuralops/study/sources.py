@@ -12,7 +12,7 @@ from typing import Any
 from torch_geometric.data import Data
 
 from ..data import HDF5Meshes, MeshData, hdf5_info, split_indices
-from ..data.hdf5 import SPLITS
+from ..data.check import SPLITS
 from ..datasets import DATASETS, PDEDataset
 from ..resolve import resolve
 from ..typed import arguments, closest, typed
