@@ -52,13 +52,13 @@ def check_sample(data: MeshData, like: MeshData | None = None) -> None:
     sizes = {"N": nodes, "D": dim}
     edges = data.get("edge_index")
     if isinstance(edges, Tensor):
-        sizes["E"] = edges.shape[-1]
+        sizes["E"] = edges.shape[-1] if edges.dim() else 0
     for name, value in data.to_dict().items():
         field = field_of(name, value, nodes)
         if field.kind == "cell" or name == "edge_index":
             _check_indices(name, value, CELLS[name].corners if name in CELLS else 2, nodes)
         elif field.kind in ("edge", "global") or (name in FIELDS and field.kind == "node"):
-            rows = {"N": 1} if name == "y" and len(value) == 1 else {}
+            rows = {"N": 1} if name == "y" and isinstance(value, Tensor) and value.shape[:1] == (1,) else {}
             _check_real(name, value, field.shape, {**sizes, **rows}, data.pos.dtype)
         elif field.kind == "node":
             _check_own(name, value, data.pos.dtype)

@@ -64,8 +64,8 @@ def _tensor(name: str, value: Any) -> Any:
     if name == "grid_shape":
         listed = value.tolist() if isinstance(value, np.ndarray) else value
         return tuple(listed) if isinstance(listed, list) else listed
-    if isinstance(value, (bool, int, float, list, tuple)) and name in FIELDS:
-        value = np.asarray(value)
+    if isinstance(value, (bool, int, float, complex, list, tuple)) and name in FIELDS:
+        value = _array(name, value)
     if not isinstance(value, np.ndarray):
         return value
     if value.dtype.kind not in "biuf":
@@ -76,6 +76,13 @@ def _tensor(name: str, value: Any) -> Any:
     if wide.dtype == np.longdouble:
         wide = wide.astype(np.float64)
     return torch.from_numpy(np.ascontiguousarray(wide))
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} is no array of numbers: {error}") from None
 
 
 def _cast(name: str, value: Any, nodes: int, dtype: torch.dtype) -> Any:
@@ -96,7 +103,7 @@ def _cast(name: str, value: Any, nodes: int, dtype: torch.dtype) -> Any:
         )
     if name not in FIELDS and not value.is_floating_point():  # marks and types of nodes stay what they are
         return value if value.dtype in (torch.bool, torch.int64) else value.long()
-    if value.dtype == torch.float64 and dtype == torch.float32:
+    if value.dtype == torch.float64 and dtype == torch.float32 and value.dim():
         _check_range(name, value)
         if name == "pos":
             _check_resolution(value)
