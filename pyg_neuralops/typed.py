@@ -7,7 +7,6 @@ import difflib
 import inspect
 import math
 import os
-import sys
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,7 +15,6 @@ from numbers import Integral, Real
 from typing import Annotated, Any, Literal, Union
 
 PLAIN: dict[Any, str] = {bool: "true or false", int: "an integer", float: "a finite number", str: "text"}
-LARGEST = sys.float_info.max
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -71,7 +69,7 @@ def typed(value: Any, hint: Any, name: str) -> Any:
         value = os.fspath(value)
     elif hint is int and isinstance(value, Integral) and not isinstance(value, bool):
         value = int(value)
-    elif hint is float and isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= LARGEST:
+    elif hint is float and isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value):
         value = float(value)
     elif hint in PLAIN and not (hint in (bool, str) and isinstance(value, hint)):
         raise ValueError(f"{name}={value!r:.80}; {PLAIN[hint]} is needed")
@@ -92,6 +90,13 @@ def _any_of(value: Any, hints: Sequence[Any], name: str) -> Any:
         except ValueError as error:
             needed.append(str(error).rpartition("; ")[2].removesuffix(" is needed"))
     raise ValueError(f"{name}={value!r:.80}; {' or '.join(dict.fromkeys(needed))} is needed")
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _check_names(value: Any, name: str) -> None:
