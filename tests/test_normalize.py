@@ -55,3 +55,28 @@ def test_other_channels_than_trained_on_are_named():
     model = normalized(build_model("graph-sage", in_channels=2, out_channels=1, hidden_channels=16), samples)
     with pytest.raises(ValueError, match=r"5 channels.*trained on 2"):
         model(random_mesh(20, in_channels=5))
+
+
+def test_positions_have_three_scales():
+    """Of a plate 10 long and 1 high: standardised to a square, kept in shape, or raw."""
+    generator = torch.Generator().manual_seed(0)
+    samples = [random_mesh(n, seed=n) for n in (20, 30)]
+    for sample in samples:
+        sample.pos = torch.rand(sample.num_nodes, 2, generator=generator) * torch.tensor([10.0, 1.0]) + 3
+    pos = torch.cat([sample.pos for sample in samples])
+    mean, std = pos.mean(0), pos.std(0, correction=0)
+    assert 8 < std[0] / std[1] < 12
+    for mode, shift, scale in (
+        ("channel", mean, std),
+        ("scalar", mean, std.square().mean().sqrt()),
+        ("none", torch.zeros(2), torch.ones(2)),
+    ):
+        torch.manual_seed(0)
+        model = build_model("transolver", in_channels=2, out_channels=1, hidden_channels=16, num_layers=1)
+        wrapped = normalized(model, samples, pos=mode)
+        torch.testing.assert_close(wrapped.pos.encode(pos), (pos - shift) / scale)
+        data = samples[0].clone()
+        data.x, data.coords = wrapped.x.encode(data.x), (data.pos - shift) / scale
+        torch.testing.assert_close(wrapped(samples[0]), wrapped.y.decode(model(data)))
+    with pytest.raises(ValueError, match="choose from"):
+        normalized(model, samples, pos="unit")

@@ -37,8 +37,9 @@ class Evaluate:
         from ..study.data import load_split, task_settings
         from ..study.machine import compute_device
         from ..study.provenance import environment, write_json
-        from ..study.run import check_channels, summary
-        from ..study.table import percent
+        from ..study.run import check_channels
+        from ..study.scores import summaries
+        from ..study.table import show
 
         device = compute_device(self.accelerator)
         out = Path(self.out) if self.out else Path(self.checkpoint).with_name(f"errors-{self.split}.json")
@@ -48,14 +49,18 @@ class Evaluate:
         trained = load_info(self.checkpoint).get("data", {})
         choice = self.data.choice(self.data.dataset)
         samples, info = load_split(choice, self.split)
-        task = (
-            make_task(**task_settings(choice)) if self.data.task else task_of(trained, trust_import=self.trust_import)
-        )
+        if choice.task:
+            task = make_task(**task_settings(choice))
+        else:  # what it was trained for, at the arguments that are given
+            asked = {"name": "steady", **trained.get("task", {}), **(choice.task_args or {})}
+            task = task_of({"task": asked}, self.trust_import)
         if samples[0].get("y") is None:
             raise ValueError(f"{self.data.dataset} has no target fields y to compare with; use predict")
         check_channels(model, task, samples[0])
         loader = mesh_loader(samples, self.batch_size, max_nodes=self.max_nodes)
-        errors = summary(evaluate(model, loader, task, device))
+        scores = evaluate(model, loader, task, device)
+        found = summaries(scores, info["names"].get("y", ()), samples)
+        errors, metric = found["test"], found["test"]["metric"]
         write_json(
             out,
             {
@@ -63,12 +68,13 @@ class Evaluate:
                 "split": self.split,
                 "data": info,
                 "errors": errors,
+                "metrics": found["metrics"],
                 "environment": environment(),
             },
         )
         low, high = errors["quantiles"]["0.05"], errors["quantiles"]["0.95"]
         print(
-            f"relative L2 on {len(samples)} {self.split} samples: mean {percent(errors['mean'])}, median "
-            f"{percent(errors['median'])}, 5% to 95%: {percent(low)} to {percent(high)}"
+            f"{metric} on {len(samples)} {self.split} samples: mean {show(metric, errors['mean'])}, median "
+            f"{show(metric, errors['median'])}, 5% to 95%: {show(metric, low)} to {show(metric, high)}"
         )
         print(f"errors: {out}")

@@ -23,16 +23,18 @@ from .compare import Compare
 from .data import Data
 from .evaluate import Evaluate
 from .predict import Predict
+from .table import Table
 from .train import Train
 
 INTERRUPTED, MISTAKE, FAILURE, UNHEARD = 130, 2, 1, 141
-Command = Data | Train | Evaluate | Predict | Compare
+Command = Data | Train | Evaluate | Predict | Compare | Table
 COMMANDS: dict[str, Any] = {
     "data": Data,
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
     "compare": Compare,
+    "table": Table,
 }
 
 

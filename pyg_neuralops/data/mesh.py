@@ -26,7 +26,8 @@ class Mesh:
         sample of each node; ``sizes [B]`` nodes per sample; ``slot [N]`` and ``filled [B, L]`` describe the
         padded form and are None when all samples have one size; ``edge_index [2, E]``, ``edge_attr [E, A]``
         mesh edges; ``patch_index [2, P]``, ``reach [N]`` patches and their radius; ``period [D]`` side lengths of
-        a periodic box; ``tiles`` the patches as tiles, which is how attention reads them.
+        a periodic box; ``tiles`` the patches as tiles, which is how attention reads them; ``inputs [N, F]`` what the
+        model was given, where its mixers read that too.
 
     Not tensors: ``grid_shape`` nodes per axis where every sample is a structured grid of this shape, else None;
     ``lengths`` the sizes on the host, where going sample by sample is cheaper than padding, else None.
@@ -44,6 +45,7 @@ class Mesh:
     reach: Tensor | None = None
     period: Tensor | None = None
     tiles: EdgeTiles | None = None
+    inputs: Tensor | None = None
     grid_shape: tuple[int, ...] | None = None
     lengths: tuple[int, ...] | None = None
 

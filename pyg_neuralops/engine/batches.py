@@ -41,9 +41,15 @@ class EpochBatches:
             set_epoch = getattr(source, "set_epoch", None)
             if callable(set_epoch):
                 set_epoch(self.epoch)
-        # Hashed, because neighbouring seeds and epochs must not give related numbers.
-        state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(2, np.uint64)
-        torch.manual_seed(int(state[0] >> 1))
-        random.seed(int(state[1]))
+        seed_draws(self.seed, self.epoch)
         self.num_batches = len(self.loader)
         yield from self.loader
+
+
+def seed_draws(seed: int, epoch: int) -> None:
+    """Seed the global generators of torch, Python and NumPy, from which models and transforms draw."""
+    # Hashed, because neighbouring seeds and epochs must not give related numbers.
+    state = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
+    torch.manual_seed(int(state[0] >> 1))
+    random.seed(int(state[1]))
+    np.random.seed(int(state[1]) % 2**32)  # noqa: NPY002  (what others' transforms draw from)

@@ -72,7 +72,7 @@ class GraphSAGE(_OnGraph, BlockStack):
             pos_dim,
             hidden_channels,
             num_layers,
-            lambda layer: GraphMixer(SAGEConv(hidden_channels, hidden_channels), graph),
+            lambda layer: GraphMixer(SAGEConv(hidden_channels, hidden_channels), graph=graph),
             coords,
             ratio,
         )
@@ -112,7 +112,9 @@ class GATv2(_OnGraph, BlockStack):
             hidden_channels,
             num_layers,
             lambda layer: GraphMixer(
-                GATv2Conv(hidden_channels, width, heads, edge_dim=pos_dim + 1 if mesh else None), graph, mesh
+                GATv2Conv(hidden_channels, width, heads, edge_dim=pos_dim + 1 if mesh else None),
+                graph=graph,
+                edge_attr=mesh,
             ),
             coords,
             ratio,

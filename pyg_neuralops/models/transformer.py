@@ -40,7 +40,7 @@ class Transformer(BlockStack):
             pos_dim,
             hidden_channels,
             num_layers,
-            lambda layer: FullAttention(hidden_channels, heads),
+            lambda layer: FullAttention(hidden_channels, heads=heads),
             coords,
             ratio,
         )

@@ -1,15 +1,16 @@
-"""``GraphMixer``: any PyG convolution as a mixer."""
+"""``GraphMixer`` and ``PointMixer``: any PyG convolution as a mixer."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from ..data import Mesh
+from .initial import Layer
 
 GRAPHS = ("mesh", "patches")
 
 
-class GraphMixer(nn.Module):
+class GraphMixer(Layer):
     """Runs a convolution ``conv(x, edge_index)`` on the mesh edges or on the patches.
 
     Args:
@@ -23,7 +24,7 @@ class GraphMixer(nn.Module):
         ValueError: for an unknown graph, or edge attributes asked of patches.
     """
 
-    def __init__(self, conv: nn.Module, graph: str = "mesh", edge_attr: bool = False):
+    def __init__(self, conv: nn.Module, *, graph: str = "mesh", edge_attr: bool = False):
         super().__init__()
         if graph not in GRAPHS:
             raise ValueError(f"graph={graph!r}; choose from {list(GRAPHS)}")
@@ -35,3 +36,22 @@ class GraphMixer(nn.Module):
         if self.edge_attr:
             return self.conv(x, mesh.edge_index, mesh.edge_attr)
         return self.conv(x, mesh.edge_index if self.graph == "mesh" else mesh.patch_index)
+
+
+class PointMixer(Layer):
+    """Runs a convolution ``conv(x, pos, edge_index)`` on the patches, with scaled positions.
+
+    Such convolutions feed relative positions to MLPs, which want numbers of order one.
+
+    Args:
+        conv: a PyG convolution C -> C, such as ``PointTransformerConv``.
+
+    Shapes: ``x [N, C], mesh with patches -> [N, C]``.
+    """
+
+    def __init__(self, conv: nn.Module):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
+        return self.conv(x, mesh.coords.to(x.dtype), mesh.patch_index)

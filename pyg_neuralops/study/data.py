@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 
 from ..data import MeshData, checked
 from ..engine import Task, make_task
-from ..transforms import GlobalsToNodes, Standardize
+from ..transforms import Standardize
 from ..typed import closest
 from .settings import DataChoice
 from .sources import find_samples, own_task
@@ -22,7 +22,7 @@ WHOLE = ("train", "val", "test", "all")
 
 @dataclass(frozen=True)
 class Splits:
-    """Samples in float32, global parameters appended to ``x``.
+    """Samples in float32.
 
     Attributes:
         train, val, test: the samples; val is None under protocol "paper".
@@ -139,7 +139,6 @@ def prepared(samples: Sequence[Data], what: str) -> list[MeshData]:
 def ready(sample: Data) -> MeshData:
     """Checked, in float32, with quadrature weights from its cells; without what only describes the source."""
     sample = Standardize()(sample)
-    sample = GlobalsToNodes()(sample)
     for name in ("split", "source"):
         if name in sample:
             del sample[name]

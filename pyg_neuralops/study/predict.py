@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ..checkpoint import load_info, load_model
 from ..data import mesh_loader, read_hdf5, write_hdf5
-from ..engine import predict, task_of
-from ..metrics import relative_l2
+from ..engine import predict, selecting, task_of
 from ..plotting import plot_predictions, save_figure
 from .data import ready
 from .machine import compute_device
@@ -41,7 +40,7 @@ def predict_file(
         picture: a file to draw sample number ``sample`` to.
 
     Returns:
-        Relative L2 errors ``[S]`` where ``source`` has targets, else None.
+        Errors ``[S]``, the first of the task's metrics, where ``source`` has targets, else None.
 
     Raises:
         ValueError, FileNotFoundError: for files that do not fit; nothing is written then. The picture is written
@@ -60,7 +59,7 @@ def predict_file(
     fields = predict(model, mesh_loader(inputs, batch_size), task, device)
     errors = None
     if inputs[0].get("y") is not None and inputs[0].y.shape[1] == fields[0].shape[1]:
-        errors = torch.cat([relative_l2(field, item.y) for field, item in zip(fields, inputs, strict=True)])
+        errors = torch.cat([selecting(task, field, item) for field, item in zip(fields, inputs, strict=True)])
 
     labels = {key: {**about[key]} for key in ("names", "units")}
     for key, found in labels.items():

@@ -85,6 +85,8 @@ class Recipe(Settings):
     """Largest norm of the gradient."""
     pct_start: Part = 0.3
     """Part of the run in which the learning rate rises."""
+    div: Positive = 25.0
+    """The learning rate starts at its peak over this."""
     ema: Part | None = None
     """Decay of a moving average of the weights."""
     patience: Count | None = None
@@ -93,6 +95,8 @@ class Recipe(Settings):
     """Input fields: one mean and std per channel, one scalar for all, or none."""
     normalize_y: Mode = "channel"
     """Target fields, likewise."""
+    normalize_pos: Mode = "channel"
+    """Positions as encoders see them: one std per axis, one scalar for all (keeps the shape), or none (raw)."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Of the arithmetic; weights are kept in 32 bits. 16-mixed needs a GPU."""
     accelerator: Accelerator = "auto"
@@ -136,6 +140,8 @@ class Comparison(DataChoice, Recipe, ModelChoice):
     """Folder of the results."""
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By model: what differs from the rest."""
+    metrics: tuple[str, ...] = ()
+    """Those in the table, the first decides; the task's first by default. "per-channel" adds the worst channel."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -177,7 +183,7 @@ class Comparison(DataChoice, Recipe, ModelChoice):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return {**dataclasses.asdict(self), "models": list(self.models)}
+        return {**dataclasses.asdict(self), "models": list(self.models), "metrics": list(self.metrics)}
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **changes: Any) -> Comparison:

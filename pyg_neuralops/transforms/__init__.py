@@ -1,6 +1,5 @@
 """What is added to a sample before a model reads it: one ``BaseTransform`` per file."""
 
-from .globals_to_nodes import GlobalsToNodes
 from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
@@ -8,7 +7,6 @@ from .patch_metric import PatchMetric, Tensor, Upwind, parse_metric
 from .standardize import Standardize
 
 __all__ = [
-    "GlobalsToNodes",
     "GraphEdges",
     "KNNPatches",
     "MeshEdges",

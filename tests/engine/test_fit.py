@@ -11,16 +11,16 @@ from toy import Toy, toy_run, toy_samples
 
 from pyg_neuralops.checkpoint import load_info, load_model
 from pyg_neuralops.data import mesh_loader
-from pyg_neuralops.engine import evaluate, fit, predict
+from pyg_neuralops.engine import OneCycle, evaluate, fit, predict
 from pyg_neuralops.models import build_model
 from pyg_neuralops.normalize import normalized
 
 
 def test_training_learns_and_keeps_the_best_weights(tmp_path):
     model, train, val = toy_run()
-    before = evaluate(model, val).mean()
+    before = evaluate(model, val).first.mean()
     result = fit(model, train, val, out=tmp_path, epochs=20, lr=1e-2)
-    after = evaluate(model, val)
+    after = evaluate(model, val).first
     assert after.shape == (8,)
     assert after.mean() < 0.5 * before
     errors = [row["val"] for row in result.history]
@@ -29,7 +29,7 @@ def test_training_learns_and_keeps_the_best_weights(tmp_path):
     torch.testing.assert_close(after.double().mean().item(), result.best_val, rtol=1e-6, atol=0)
     assert not model.training
     loaded = load_model(tmp_path / "best.safetensors", trust_import=True)
-    assert torch.equal(evaluate(loaded, val), after)
+    assert torch.equal(evaluate(loaded, val).first, after)
     assert load_info(tmp_path / "best.safetensors")["epoch"] == result.best_epoch
 
 
@@ -52,6 +52,14 @@ def test_budget_in_seconds_ends_in_time_and_ends_the_cycle(tmp_path):
     assert max(row["lr"] for row in result.history) > 9e-4
     seconds = [row["seconds"] for row in result.history]
     assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize("div", [25.0, 1e4])
+def test_the_rate_starts_at_its_peak_over_div(tmp_path, div):
+    model, train, val = toy_run()
+    result = fit(model, train, val, out=tmp_path, epochs=2, pct_start=0.9, div=div)
+    for epoch, row in enumerate(result.history):  # the last of six batches
+        assert row["lr"] == pytest.approx(OneCycle(1e-3, 0.9, div)((epoch + 5 / 6) / 2)[0])
 
 
 def test_an_epoch_longer_than_the_budget_is_cut_and_validated(tmp_path):
@@ -94,7 +102,7 @@ def test_average_of_the_weights_is_what_is_validated_and_kept(tmp_path):
     assert result.best_epoch == 3
     assert all(torch.equal(a, w) for a, w in zip(average, model.parameters(), strict=True))
     assert not any(torch.equal(a, w) for a, w in zip(raw, model.parameters(), strict=True))
-    torch.testing.assert_close(evaluate(model, val).double().mean().item(), result.best_val, rtol=1e-6, atol=0)
+    torch.testing.assert_close(evaluate(model, val).first.double().mean().item(), result.best_val, rtol=1e-6, atol=0)
 
 
 def test_patience_stops(tmp_path):
