@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..study.settings import Accelerator, Count
-from .options import DataOptions
+from .options import DataOptions, said
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,6 @@ class Evaluate:
                 "environment": environment(),
             },
         )
-        low, high = errors["quantiles"]["0.05"], errors["quantiles"]["0.95"]
-        print(
-            f"{metric} on {len(samples)} {self.split} samples: mean {show(metric, errors['mean'])}, median "
-            f"{show(metric, errors['median'])}, 5% to 95%: {show(metric, low)} to {show(metric, high)}"
-        )
+        low, high = (show(metric, errors["quantiles"][q]) for q in ("0.05", "0.95"))
+        print(f"{len(samples)} {self.split} samples, {said(found)}; 5% to 95% of samples: {low} to {high}")
         print(f"errors: {out}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from ..study.settings import Accelerator, Count
 from ..typed import Range
+from .options import said
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,7 @@ class Predict:
     """Allow the checkpoint to name a class of your own, which is then imported."""
 
     def run(self) -> None:
-        from ..metrics import defined_mean
         from ..study.predict import predict_file
-        from ..study.table import percent
 
         errors = predict_file(
             self.checkpoint,
@@ -50,4 +49,4 @@ class Predict:
         )
         print(f"predictions: {self.output}" + (f", picture: {self.picture}" if self.picture else ""))
         if errors is not None:
-            print(f"the input has y; error: mean {percent(float(defined_mean(errors)))}")
+            print(f"the input has y; {said(errors)}")

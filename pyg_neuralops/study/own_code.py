@@ -11,30 +11,31 @@ from pathlib import Path
 from typing import Any
 
 LIBRARY = __name__.partition(".")[0]
-PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
+PATH = re.compile(r"([^\W\d][\w.]*:[^\W\d][\w.]*)(\(.*\))?", re.DOTALL)
+
+
+def import_paths(value: Any) -> Iterator[str]:
+    """Every "package.module:Name", with "(...)" behind it or not, among the strings in a nested value."""
+    if isinstance(value, str):
+        if match := PATH.fullmatch(value):
+            yield match[1]
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from import_paths(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from import_paths(item)
 
 
 def code_digests(*values: Any) -> dict[str, str]:
-    """For every import path "package.module:Name" among the strings in ``values``: the digest of its code.
+    """For every import path in ``values`` that leads to an imported module: the digest of its code.
 
-    The modules must have been imported. Counted are the module's file and, through its import statements, the files
-    beside it that it uses: those below the folder that its top-level package or module lies in. What is installed, and
-    this library, are told by their versions.
+    Counted are the module's file and, through its import statements, the files beside it that it uses: those below the
+    folder that its top-level package or module lies in. What is installed, and this library, are told by their
+    versions.
     """
-    found = sorted({path for path in _paths(values) if path.partition(":")[0] in sys.modules})
+    found = sorted({path for path in import_paths(values) if path.partition(":")[0] in sys.modules})
     return {path: _digest(path.partition(":")[0]) for path in found}
-
-
-def _paths(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        if PATH.fullmatch(value):
-            yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _paths(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _paths(item)
 
 
 def _digest(name: str) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from ..checkpoint import load_info, load_model
 from ..data import mesh_loader, read_hdf5, write_hdf5
-from ..engine import predict, selecting, task_of
+from ..engine import collect, predict, task_of
 from ..plotting import plot_predictions, save_figure
 from .data import ready
 from .machine import compute_device
 from .run import check_channels
+from .scores import summaries
+from .table import show
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -30,7 +30,7 @@ def predict_file(
     accelerator: str = "auto",
     overwrite: bool = False,
     trust_import: bool = False,
-) -> Tensor | None:
+) -> dict[str, Any] | None:
     """Write ``target``: the samples of ``source`` as they are, with the prediction as ``y``.
 
     The file says so in its attributes (``y_is = "prediction"``, ``checkpoint``).
@@ -40,7 +40,7 @@ def predict_file(
         picture: a file to draw sample number ``sample`` to.
 
     Returns:
-        Errors ``[S]``, the first of the task's metrics, where ``source`` has targets, else None.
+        Errors by the task's metrics (:func:`.scores.summaries`) where ``source`` has targets, else None.
 
     Raises:
         ValueError, FileNotFoundError: for files that do not fit; nothing is written then. The picture is written
@@ -59,7 +59,9 @@ def predict_file(
     fields = predict(model, mesh_loader(inputs, batch_size), task, device)
     errors = None
     if inputs[0].get("y") is not None and inputs[0].y.shape[1] == fields[0].shape[1]:
-        errors = torch.cat([selecting(task, field, item) for field, item in zip(fields, inputs, strict=True)])
+        scores = collect(task, zip(fields, inputs, strict=True))
+        names = trained.get("names", {}).get("y") or about["names"].get("y", ())
+        errors = summaries(scores, names, inputs)
 
     labels = {key: {**about[key]} for key in ("names", "units")}
     for key, found in labels.items():
@@ -69,7 +71,9 @@ def predict_file(
     # Before the predictions: a picture that fails must not leave an output that the same command then refuses.
     if picture is not None:
         item = inputs[sample]
-        title = "prediction" if errors is None else f"prediction\n{100 * float(errors[sample]):.2f}%"
+        title = "prediction"
+        if errors is not None and errors["test"]["per_sample"][sample] is not None:
+            title += f"\n{show(errors['test']['metric'], errors['test']['per_sample'][sample])}"
         if errors is None:
             item.y = None  # nothing that the prediction could be compared with
         save_figure(plot_predictions(item, {title: fields[sample]}), picture)

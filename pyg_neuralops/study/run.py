@@ -169,7 +169,8 @@ def train_run(
     if initial is not None:
         start_from(inner, initial, replace)
     task, items = splits.task, splits.task.items(prepared.train)
-    model = normalized(inner, items, x=recipe.normalize_x, y=recipe.normalize_y, pos=recipe.normalize_pos)
+    modes = {f"normalize_{name}": getattr(recipe, f"normalize_{name}") for name in ("x", "y", "pos")}
+    model = normalized(inner, items, **{name.removeprefix("normalize_"): mode for name, mode in modes.items()})
     limits: dict[str, Any] = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes}
     result = fit(
         model,
@@ -177,17 +178,7 @@ def train_run(
         None if prepared.val is None else mesh_loader(prepared.val, **limits),
         out=out,
         task=task,
-        epochs=recipe.epochs,
-        seconds=recipe.seconds,
-        lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        clip=recipe.clip,
-        pct_start=recipe.pct_start,
-        div=recipe.div,
-        ema=recipe.ema,
-        patience=recipe.patience,
-        precision=recipe.precision,
-        accelerator=recipe.accelerator,
+        **{name: value for name, value in vars(recipe).items() if name not in (*limits, *modes)},
         seed=seed,
         progress=progress,
         label=title,

@@ -61,7 +61,7 @@ def find_samples(choice: DataChoice, whole: bool = False) -> tuple[Parts, dict[s
 
 def own_task(dataset: str) -> dict[str, Any]:
     """What is usually asked of a dataset, as :func:`pyg_neuralops.engine.make_task` takes it."""
-    found = resolve(dataset, DATASETS, "dataset") if ":" in dataset or dataset in DATASETS else None
+    found: Any = resolve(dataset, DATASETS, "dataset") if ":" in dataset or dataset in DATASETS else None
     return dict(found.task) if _is_ours(found) else {"name": "steady"}
 
 
