@@ -86,10 +86,11 @@ class MeshDataset(InMemoryDataset):
     def _read_steadily(self) -> list[MeshData]:
         """The samples of the very content that the cache is named after, though another process may replace it."""
         for _ in range(TRIES):
+            before = self._content
             samples = self.read_source()
-            if file_sha256(self.source_path)[:16] == self._content:
+            if file_sha256(self.source_path)[:16] == before:
                 return samples
-            del self._content
+            del self._content  # to be asked for again
         raise ValueError(f"{self.source_path} changes while it is read; try again when it is complete")
 
     def _remove_old(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -53,3 +54,18 @@ def seed_draws(seed: int, epoch: int) -> None:
     torch.manual_seed(int(state[0] >> 1))
     random.seed(int(state[1]))
     np.random.seed(int(state[1]) % 2**32)  # noqa: NPY002  (what others' transforms draw from)
+
+
+@contextmanager
+def draws_of_its_own() -> Iterator[None]:
+    """Leave the global generators as they were, errors included (Lightning's ``isolate_rng`` does not then)."""
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        random.setstate(states[1])
+        np.random.set_state(states[2])  # noqa: NPY002
+        for device, state in enumerate(devices):
+            torch.cuda.set_rng_state(state, device)

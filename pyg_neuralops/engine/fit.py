@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.utilities.seed import isolate_rng
 from torch.utils.data import DataLoader
 
 from ..normalize import Normalized
 from .averaging import Averaging
 from .bar import Bar
-from .batches import EpochBatches, seed_draws
+from .batches import EpochBatches, draws_of_its_own, seed_draws
 from .budget import Budget
 from .clock import Clock
 from .identity import identity
@@ -120,7 +119,7 @@ def fit(
     settings |= dict(pct_start=pct_start, div=div, ema=ema, patience=patience, seed=seed, precision=str(precision))
     schedule = OneCycle(lr, pct_start, div)
 
-    with isolate_rng():
+    with draws_of_its_own():
         seed_draws(seed, 0)
         check_saving(model, task, train_loader.dataset[0])
         this = identity(model, task, train_loader, val_loader, settings)
@@ -137,7 +136,7 @@ def fit(
     callbacks: list[Callback] = [clock, record]
     callbacks += [] if averaging is None else [averaging]
     callbacks += [Bar(label, lambda: spent[0], lambda: record.history)] if progress else []
-    with sole_user(out), isolate_rng(), quiet():
+    with sole_user(out), draws_of_its_own(), quiet():
         last = out / "last.ckpt"
         state = read_record(last, this) if resume and last.exists() else None
         if state is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from ..data import MeshBatchSampler
+from ..data import MeshBatchSampler, checked
 from ..data.digest import content_digest
 from ..models import model_name
 from ..normalize import Normalized
@@ -32,7 +32,10 @@ def identity(
 ) -> Identity:
     """All that decides what a run comes to: ``settings`` by value, ``content`` as digests.
 
-    Every sample is looked at once, in order; what transforms draw at random is for the caller to seed.
+    Every sample is checked and looked at once, in order; what transforms draw at random is for the caller to seed.
+
+    Raises:
+        ValueError: naming the first sample and field that is wrong.
     """
     known = dict(settings) | {"model": model_name(model.model)}
     known |= {f"model's {name}": json.dumps(value) for name, value in model.model.config.items()}
@@ -44,12 +47,13 @@ def identity(
     for name, loader in (("training", train), ("validation", val)):
         if loader is not None:
             known |= {f"{name} {key}": value for key, value in _order(loader).items()}
-            content[f"{name} samples"] = _samples(loader.dataset)
+            content[f"{name} samples"] = _samples(loader.dataset, f"{name} sample")
     return {"settings": known, "content": content}
 
 
-def _samples(dataset: Any) -> str:
-    return content_digest([content_digest(dataset[index].to_dict()) for index in range(len(dataset))])
+def _samples(dataset: Any, what: str) -> str:
+    samples = checked((dataset[index] for index in range(len(dataset))), what)
+    return content_digest([content_digest(sample.to_dict()) for sample in samples])
 
 
 def _order(loader: DataLoader) -> dict[str, Any]:

@@ -5,20 +5,27 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def constructor(cls: type) -> tuple[dict[str, inspect.Parameter], str | None]:
-    """The arguments that ``cls`` takes by name, and the name of its ``**kwargs`` where these end in no other class's.
+class Constructor(NamedTuple):
+    """What a class is built with: ``known`` arguments, the name of its ``**kwargs`` where these end in no other class's
+    (``rest``), and of its ``*args``, likewise (``listed``)."""
 
-    ``**kwargs`` are followed to the constructors of base classes, which are taken to receive them.
-    """
+    known: dict[str, inspect.Parameter]
+    rest: str | None
+    listed: str | None
+
+
+def constructor(cls: type) -> Constructor:
+    """Of ``cls``; ``**kwargs`` are followed to the constructors of base classes, which are taken to receive them."""
     found: dict[str, inspect.Parameter] = {}
-    rest = None
+    rest: str | None = None
+    listed: str | None = None
     for base in cls.__mro__:
         if base in (nn.Module, object):
             break
@@ -27,9 +34,10 @@ def constructor(cls: type) -> tuple[dict[str, inspect.Parameter], str | None]:
         parameters = list(inspect.signature(base.__init__).parameters.values())[1:]  # type: ignore[misc]
         found = {**{p.name: p for p in parameters if p.kind not in ANY}, **found}
         rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+        listed = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
         if rest is None:
             break
-    return found, rest
+    return Constructor(found, rest, listed)
 
 
 def bound(cls: type, given: Mapping[str, Any], what: str, optional: Sequence[str] = ()) -> dict[str, Any]:
@@ -41,7 +49,7 @@ def bound(cls: type, given: Mapping[str, Any], what: str, optional: Sequence[str
     Raises:
         ValueError: for an argument that it does not take, or lacks; says which there are.
     """
-    known, rest = constructor(cls)
+    known, rest, _ = constructor(cls)
     found = {name: value for name, value in given.items() if rest or name in known or name not in optional}
     unknown = [] if rest else [name for name in found if name not in known]
     if unknown:
@@ -54,7 +62,7 @@ def bound(cls: type, given: Mapping[str, Any], what: str, optional: Sequence[str
 
 def construct(cls: type[nn.Module], given: Mapping[str, Any]) -> nn.Module:
     """``cls(**given)``, arguments that are positional-only included."""
-    known = constructor(cls)[0]
+    known = constructor(cls).known
     first = [name for name, p in known.items() if p.kind is p.POSITIONAL_ONLY]
     values = [given.get(name, known[name].default) for name in first]
     return cls(*values, **{name: value for name, value in given.items() if name not in first})
@@ -66,7 +74,9 @@ def kept_arguments(module: nn.Module) -> dict[str, Any]:
     Raises:
         ValueError: for one that it does not keep.
     """
-    known, rest = constructor(type(module))
+    known, rest, listed = constructor(type(module))
+    if listed:
+        raise ValueError(f"{type(module).__name__} takes a list of arguments, *{listed}, which no checkpoint can hold")
     found = dict(vars(module).get(rest) or {}) if rest else {}
     for name in known:
         try:

@@ -47,7 +47,7 @@ class External(NeuralOperator):
         super().__init__()
         self.module, self.arguments = module, None if arguments is None else dict(arguments)
         # A size that the module itself was built with goes before that of the data, so that the two are compared.
-        own = {name: vars(module).get(name) for name in constructor(type(module))[0]}
+        own = {name: vars(module).get(name) for name in constructor(type(module)).known}
         for name in SIZES:
             setattr(self, name, own[name] if isinstance(own.get(name), int) else sizes.get(name))
 

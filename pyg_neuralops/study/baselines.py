@@ -66,7 +66,7 @@ def trivial_baselines(
             found.append(Baseline(name, reason="the samples do not share their points"))
             continue
         if name == "ridge" and train[0].in_channels == 0:
-            found.append(Baseline(name, reason="there is no input field x"))
+            found.append(Baseline(name, reason="there is no input field"))
             continue
         start = time.perf_counter()
         predict = build()
@@ -153,7 +153,14 @@ def _describe(sample: MeshData, raster: np.ndarray) -> Tensor:
     # farther than 4^(1/D) times the 0.9-quantile of their spacing from all of them.
     gap = np.maximum(distance - 4 ** (1 / points.shape[1]) * _spacing(points), 0)
     column = torch.from_numpy(gap).double()[:, None]  # [G, 1]
-    return column if sample.get("x") is None else torch.cat([sample.x[torch.from_numpy(index)].double(), column], 1)
+    return torch.cat([_inputs(sample)[torch.from_numpy(index)].double(), column], 1)
+
+
+def _inputs(sample: MeshData) -> Tensor:
+    """Input fields, global parameters and time at the nodes, ``[N, F + P + 1]``, as they are."""
+    found = [] if sample.get("x") is None else [sample.x]
+    found += [sample[name].expand(sample.num_nodes, -1) for name in ("theta", "time") if sample.get(name) is not None]
+    return torch.cat(found, 1) if found else sample.pos[:, :0]
 
 
 def _spacing(points: np.ndarray) -> float:
@@ -170,7 +177,7 @@ def ridge(train: Sequence[MeshData], val: Sequence[MeshData] | None, task: Task 
     fit, check = (train, val) if val else ([s for i, s in enumerate(train) if i % 5], train[::5])
     if not fit:
         fit = check
-    x = torch.stack([sample.x for sample in fit]).double()  # [S, N, F]
+    x = torch.stack([_inputs(sample) for sample in fit]).double()  # [S, N, F]
     centre, scale = x.mean((0, 1)), x.std((0, 1), correction=0)
     constant = scale <= 1e-7 * centre.abs()  # rounding leaves about this much of a constant channel
     scale = torch.where(constant, torch.inf, scale)
@@ -187,7 +194,7 @@ def ridge(train: Sequence[MeshData], val: Sequence[MeshData] | None, task: Task 
         dual = vectors @ (projected / (values.clamp_min(0) + penalty * unit)[:, None])  # [S, N * O]
 
         def predict(sample: MeshData) -> Tensor:
-            row = ((sample.x.double() - centre) / scale).flatten() - offset
+            row = ((_inputs(sample).double() - centre) / scale).flatten() - offset
             return (mean + (rows @ row @ dual).view_as(mean)).to(fit[0].y.dtype)
 
         return predict

@@ -18,6 +18,7 @@ from pyg_neuralops.engine import (
 )
 from pyg_neuralops.engine.steady_gradient import difference
 from pyg_neuralops.metrics import relative_l2
+from pyg_neuralops.models import NeuralOperator
 
 
 def trajectory(nodes=5, window=3, steps=4, channels=1, seed=0):
@@ -326,3 +327,26 @@ def test_trajectories_without_truth_can_be_answered():
 def test_tasks_that_make_no_sense_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_parameters_stand_beside_the_frames_and_do_not_move_the_window():
+    """A model of x, theta and time: the next frame is the last one times the parameter."""
+
+    class Growth(NeuralOperator):
+        in_channels, out_channels, pos_dim = 3 + 1 + 9, 1, 2
+
+        def core(self, x, mesh):
+            return x[:, 2:3] * x[:, 3:4] + 0 * x[:, 4:5]
+
+    samples = []
+    for seed, growth in enumerate((2.0, 0.5)):
+        first = trajectory(nodes=4 + seed, seed=seed).x
+        frames = first[:, -1:] * growth ** torch.arange(1.0, 5)
+        data = MeshData(pos=torch.rand(4 + seed, 2), x=first, y=frames)
+        data.theta, data.time = torch.tensor([[growth]]), torch.tensor([0.25])
+        samples.append(data)
+    task = NextFrame()
+    for item in task.items(samples):
+        assert item.in_channels == 13
+        torch.testing.assert_close(task.predict(Growth(), item), item.y)
+    assert evaluate(Growth(), mesh_loader(samples, 2), task).max() < 1e-6
