@@ -144,7 +144,7 @@ class Mine(torch.nn.Module):
     compare(one, progress=False)
     compare(one, progress=False)
     source.write_text(code.replace("self.linear(data.x)", "2 * self.linear(data.x)"))
-    with pytest.raises(ValueError, match=r"holds another run \(source="):
+    with pytest.raises(ValueError, match=r"holds another run \(code of mine:Mine="):
         compare(one, progress=False)
 
 
@@ -278,7 +278,7 @@ def test_settings_of_one_model_reach_its_run(comparison, tmp_path):
         ({"models": ("graph-sage", "graph-sage"), "overrides": {}}, "more than once"),
         ({"models": ("a b", "A,b"), "overrides": {}}, "'a b' and 'A,b' would share the folder 'a_b'"),
         ({"models": ()}, "models is empty"),
-        ({"seeds": 0}, "seeds=0; it is the number of seeds"),
+        ({"seeds": 0}, "seeds=0; it must be at least 1"),
         ({"seconds": 3.0}, "give exactly one"),
         ({"normalize_x": "all"}, "normalize_x='all'; choose from"),
         ({"normalize_pos": "all"}, "normalize_pos='all'; choose from"),
