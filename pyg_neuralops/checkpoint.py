@@ -20,6 +20,7 @@ from .data import replacing
 from .models import NeuralOperator, build_model, model_name
 from .models.registry import MODELS
 from .normalize import Normalized, Normalizer
+from .transforms.patch_settings import current_settings, foreign_metric
 
 FORMAT, VERSION = "pyg_neuralops.model", "1"
 FIELDS = ("x", "y", "pos", "edge_attr")
@@ -76,6 +77,21 @@ def _trusted_name(path: str | os.PathLike[str], metadata: dict[str, str], trust_
     return name
 
 
+def _trusted_config(
+    path: str | os.PathLike[str], name: str, metadata: dict[str, str], trust_import: bool
+) -> dict[str, Any]:
+    config = json.loads(metadata["config"])
+    if name not in MODELS:
+        return config
+    config = current_settings(config)
+    foreign = foreign_metric(config.get("patches"))
+    if foreign is not None and not trust_import:
+        raise ValueError(
+            f"{path} holds a patch metric {foreign!r} that is not of this library; pass trust_import=True to import it"
+        )
+    return config
+
+
 def _tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     with safe_open(path, "pt") as file:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
@@ -111,7 +127,7 @@ def load_model(path: str | os.PathLike[str], *, trust_import: bool = False) -> N
         for field in FIELDS
         if f"{field}.mean" in tensors
     }
-    model = Normalized(build_model(name, **json.loads(metadata["config"])), **parts)
+    model = Normalized(build_model(name, **_trusted_config(path, name, metadata, trust_import)), **parts)
     first = next((t for t in tensors.values() if t.is_floating_point()), None)
     if first is not None:
         model = model.to(first.dtype)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from .data.prepared import settled
+
 MODES = ("channel", "scalar", "none")
 
 
@@ -102,7 +104,7 @@ class Normalized(nn.Module):
         return self.model.prepare(data)  # type: ignore[operator]
 
     def forward(self, data: Data) -> Tensor:
-        data = copy.copy(self.prepare(data))
+        data = settled(self.prepare(data))
         if self.x is not None and data.get("x") is not None:
             if data.x.shape[1] != self.x.mean.numel():
                 raise ValueError(f"x has {data.x.shape[1]} channels; the model was trained on {self.x.mean.numel()}")

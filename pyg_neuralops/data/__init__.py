@@ -8,7 +8,7 @@ from .hdf5_meshes import HDF5Meshes
 from .hdf5_samples import HDF5Samples
 from .hdf5_writer import write_hdf5
 from .loader import MeshBatchSampler, mesh_loader
-from .mesh import Mesh
+from .mesh import Mesh, Patches
 from .mesh_data import CELLS, MeshData
 from .quadrature import nodal_weights, with_weights
 from .splits import PROTOCOLS, split_indices
@@ -22,6 +22,7 @@ __all__ = [
     "MeshBatchSampler",
     "MeshData",
     "MeshDataset",
+    "Patches",
     "check_sample",
     "checked",
     "fingerprint",

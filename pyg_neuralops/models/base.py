@@ -14,8 +14,7 @@ from torch_geometric.transforms import BaseTransform
 
 from ..data import Mesh
 from ..nn import MLP, Block, Positions
-from ..transforms import KNNPatches, PatchMetric, Upwind, parse_metric
-from ..transforms import Tensor as TensorMetric
+from ..transforms import KNNPatches
 
 
 class NeuralOperator(nn.Module):
@@ -64,35 +63,20 @@ class NeuralOperator(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The constructor's keyword arguments, from which the model can be built again."""
-        return {
-            name: copy.copy(getattr(self, name))
-            for name in inspect.signature(type(self).__init__).parameters
-            if name != "self"
-        }
+        """The constructor's keyword arguments, from which the model can be built again; patches as their settings."""
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        values = {name: copy.copy(getattr(self, name)) for name in names}
+        return {name: v.to_config() if isinstance(v, KNNPatches) else v for name, v in values.items()}
 
 
 class Patched:
-    """Mixed into models with patches: keeps their settings as attributes and builds the transform from them."""
+    """Mixed into models that read patches and nothing else that is prepared: keeps them as the attribute ``patches``."""
 
-    def set_patches(
-        self,
-        k: int,
-        period: float | Sequence[float | None] | None = None,
-        through_solid: bool = True,
-        metric: PatchMetric | str | None = None,
-        tiles: bool = False,
-    ) -> None:
-        """Settings of :class:`KNNPatches`; a metric may be the string that its ``repr`` gives.
+    patches: KNNPatches
 
-        Raises:
-            ValueError: as :class:`KNNPatches` and :func:`parse_metric`.
-        """
-        parsed = parse_metric(metric) if isinstance(metric, str) else metric
-        self.patches = KNNPatches(k, period=period, through_solid=through_solid, metric=parsed, tiles=tiles)
-        self.k, self.period, self.through_solid = k, period, through_solid
-        # A metric of this library is kept as text, which a checkpoint can hold.
-        self.metric = repr(parsed) if isinstance(parsed, (Upwind, TensorMetric)) else parsed
+    @property
+    def transforms(self) -> Sequence[BaseTransform]:
+        return (self.patches,)
 
 
 class BlockStack(NeuralOperator):
@@ -111,6 +95,7 @@ class BlockStack(NeuralOperator):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int,
         hidden_channels: int,
         num_layers: int,

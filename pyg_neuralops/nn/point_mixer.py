@@ -23,4 +23,6 @@ class PointMixer(nn.Module):
         self.conv = conv
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
-        return self.conv(x, mesh.coords.to(x.dtype), mesh.patch_index)
+        if mesh.patches is None:
+            raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
+        return self.conv(x, mesh.coords.to(x.dtype), mesh.patches.index)

@@ -4,15 +4,16 @@ from .globals_to_nodes import GlobalsToNodes
 from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
-from .patch_metric import PatchMetric, Tensor, Upwind, parse_metric
+from .patch_metric import METRICS, Anisotropic, PatchMetric, Upwind, parse_metric
 
 __all__ = [
+    "METRICS",
+    "Anisotropic",
     "GlobalsToNodes",
     "GraphEdges",
     "KNNPatches",
     "MeshEdges",
     "PatchMetric",
-    "Tensor",
     "Upwind",
     "parse_metric",
 ]

@@ -8,8 +8,8 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import to_undirected
 
 from ..data import CELLS
+from ..data.prepared import digests, is_current, stamped
 from ..ops import knn_graph, relative_positions
-from .keys import check_key
 from .mesh_edges import MeshEdges
 
 
@@ -17,11 +17,12 @@ from .mesh_edges import MeshEdges
 class GraphEdges(BaseTransform):
     """Make sure that ``edge_index`` and ``edge_attr`` are there.
 
-    A sample's own ``edge_index`` is kept; otherwise the edges of its cells are taken (:class:`MeshEdges`); a
-    point cloud gets its symmetrised k-nearest-neighbour graph, without self loops.
+    A sample's own ``edge_index`` and ``edge_attr`` are kept; otherwise the edges of its cells are taken
+    (:class:`MeshEdges`); a point cloud gets its symmetrised k-nearest-neighbour graph, without self loops. What was
+    made here is made again where positions or cells are others now; ``edge_key`` records both.
 
     Args:
-        k: neighbours per point on point clouds; ``edge_key`` records it.
+        k: neighbours per point on point clouds.
 
     Raises:
         ValueError: if the data already hold the graph of another k.
@@ -31,16 +32,28 @@ class GraphEdges(BaseTransform):
         self.k = k
 
     def forward(self, data: Data) -> Data:
-        if data.get("edge_key") is not None:
-            check_key("edges", data.edge_key, f"knn(k={self.k})")
-        if data.get("edge_index") is None:
-            if any(data.get(name) is not None for name in CELLS):
-                return MeshEdges()(data)
-            data.edge_key = f"knn(k={self.k})"
-            edges = knn_graph(data.pos, self.k, data.get("batch"), loop=False)
-            data.edge_index = to_undirected(edges, num_nodes=data.num_nodes)
-        if data.get("edge_attr") is None:
-            data.edge_attr = relative_positions(data.pos, data.edge_index)
+        cells = [name for name in CELLS if data.get(name) is not None]
+        found = data.get("edge_key")
+        if found is None and data.get("edge_index") is not None and data.get("edge_attr") is not None:
+            return data  # the user's own
+        if found is not None:
+            settings = found if isinstance(found, str) else found[0]
+            is_given = settings.startswith("given#")
+        else:
+            is_given = data.get("edge_index") is not None
+        key = "given" if is_given else "mesh" if cells else f"knn(k={self.k})"
+        now = digests(data, ["pos"], ["edge_index"] if is_given else cells)
+        if found is not None and is_current("edges", found, key, now):
+            return data
+        if not is_given:
+            pos = data.pos.detach()
+            if cells:
+                data = MeshEdges()(data)
+            else:
+                edges = knn_graph(pos, self.k, data.get("batch"), loop=False)
+                data.edge_index = to_undirected(edges, num_nodes=data.num_nodes)
+        data.edge_attr = relative_positions(data.pos.detach(), data.edge_index)
+        data.edge_key = stamped(key, now, data.get("batch") is not None)
         return data
 
     def __repr__(self) -> str:
