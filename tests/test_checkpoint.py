@@ -29,7 +29,7 @@ def test_a_model_comes_back_from_its_file_alone(name, tmp_path):
 
 
 def test_settings_and_precision_come_back(tmp_path):
-    model, data = trained(num_layers=1, k=7, soft_mask="rank", direction=True, fusion="gate", global_="galerkin")
+    model, data = trained(num_layers=1, patches=7, soft_mask="layer", direction=True, fusion="gate", global_="galerkin")
     model, data = model.double(), data.clone()
     data.x, data.pos = data.x.double(), data.pos.double()
     again = load_model(save_model(tmp_path / "m.safetensors", model))

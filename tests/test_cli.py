@@ -204,7 +204,7 @@ def test_data_converts_official_files(folder, capsys, monkeypatch):
         ("train --dataset meshes.h5 --out taken", "taken is not empty and holds no run"),
         ("train --dataset meshes.h5 --model-args k", "'k' is not of the form name=value"),
         ("train --dataset meshes.h5 --model graph-sage --model-args depth=3", "depth"),
-        ("train --dataset meshes.h5 --model la2former --model-args k=0", "k=0"),
+        ("train --dataset meshes.h5 --model la2former --model-args patches=0", "k=0"),
         ("train --dataset meshes.h5 --precision 99 --model graph-sage --num-layers 1", "99"),
         ("data darcy --data-args pionts=3", "no argument ['pionts']; choose from"),
         ("evaluate --dataset meshes.h5 --checkpoint none.safetensors", "no file none.safetensors"),

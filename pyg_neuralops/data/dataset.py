@@ -15,7 +15,7 @@ from torch_geometric.data import InMemoryDataset
 from torch_geometric.data.data import BaseData
 
 from .files import locked, save_tensors
-from .mesh_data import MeshData
+from .mesh_data import MeshData, with_equal_cells
 
 
 def fingerprint(value: Any) -> str:
@@ -74,8 +74,8 @@ class MeshDataset(InMemoryDataset):
                     self.process()
 
     @classmethod
-    def save(cls, data_list: Sequence[BaseData], path: str) -> None:
-        data, slices = cls.collate(data_list)
+    def save(cls, data_list: Sequence[MeshData], path: str) -> None:
+        data, slices = cls.collate(with_equal_cells(data_list))
         save_tensors((data.to_dict(), slices), path)
 
     def load(self, path: str, data_cls: type[BaseData] = MeshData) -> None:

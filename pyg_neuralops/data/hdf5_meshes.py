@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .check import SPLITS
 from .dataset import MeshDataset, fingerprint
-from .hdf5 import SPLITS, hdf5_info, read_hdf5
+from .hdf5 import hdf5_info, read_hdf5
 
 
 class HDF5Meshes(MeshDataset):

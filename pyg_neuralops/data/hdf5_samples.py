@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import overload
 
 import h5py
 
 from .check import check_sample
-from .hdf5 import open_hdf5, read_sample
+from .hdf5 import read_sample
+from .hdf5_layout import open_hdf5
 from .mesh_data import MeshData
 
 
@@ -22,6 +24,7 @@ class HDF5Samples(Sequence[MeshData]):
 
     Raises:
         FileNotFoundError, ValueError: as :func:`open_hdf5`; on reading, if a sample is wrong.
+        IndexError: for a sample that is not there.
     """
 
     def __init__(self, path: str | os.PathLike[str], rows: Sequence[int] | None = None):
@@ -38,10 +41,19 @@ class HDF5Samples(Sequence[MeshData]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> MeshData:  # type: ignore[override]
+    @overload
+    def __getitem__(self, index: int) -> MeshData: ...
+    @overload
+    def __getitem__(self, index: slice | Sequence[int]) -> HDF5Samples: ...
+    def __getitem__(self, index: int | slice | Sequence[int]) -> MeshData | HDF5Samples:
+        """A sample; for a slice or a list of numbers these samples, again read when they are asked for."""
+        if isinstance(index, slice):
+            return HDF5Samples(self.path, self.rows[index])
+        if isinstance(index, Sequence):
+            return HDF5Samples(self.path, [self.rows[number] for number in index])
         row = self.rows[index]
-        sample = read_sample(self._open(), row)
         try:
+            sample = read_sample(self._open(), row)
             check_sample(sample)
         except ValueError as error:
             raise ValueError(f"{self.path}, sample {row}: {error}") from None

@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 
 from .check import checked
+from .fields import FIELDS, field_of
 from .files import RememberingFile, replacing
-from .hdf5 import FORMAT, NODE_FIELDS, SPLITS, VERSION
+from .hdf5_layout import DIGEST, FORMAT, VERSION, header_digest, pointer_of
 from .mesh_data import MeshData
 
 FLUSHED = 2**26
@@ -44,6 +45,7 @@ class _Columns:
                     h5py.string_dtype() if text else block.dtype,
                     maxshape=(None, *block.shape[1:]),
                     chunks=chunk,
+                    fletcher32=not text,
                     # Grids repeat their points and cells in every sample.
                     **({} if text else {"compression": "lzf", "shuffle": True}),
                 )
@@ -66,7 +68,8 @@ def write_hdf5(
 
     Args:
         path: the file to write; an existing one is replaced once the new one is complete.
-        samples: mesh samples, each optionally with a string ``split``; checked on the way.
+        samples: mesh samples, each optionally with a string ``split``; checked on the way. What a
+            model has prepared is left out, as is ``source``.
         names: channel names by field, ``{"x": ["permeability"], "y": ["pressure"]}``.
         units: units by field, in the same form.
         attrs: provenance, written as file attributes (numbers, strings, or lists of them).
@@ -77,28 +80,27 @@ def write_hdf5(
     path = Path(path)
     with replacing(path) as temporary, _create(temporary) as (file, raw):
         columns = _Columns(file)
-        ptr: dict[str, list[int]] = {"node": [0]}
-        for index, data in enumerate(checked(samples)):
-            ptr["node"].append(ptr["node"][-1] + data.pos.shape[0])
-            for name in NODE_FIELDS:
-                if data.get(name) is not None:
-                    columns.add(name, data[name].detach().cpu().numpy())
-            for name, cells in data.cells.items():
-                columns.add(name, cells.t().cpu().numpy())
-                ptr.setdefault(name, [0]).append(ptr.get(name, [0])[-1] + cells.shape[1])
-            _add_sample_fields(columns, data, index)
-            if index % 64 == 63 or columns.nbytes > FLUSHED:
+        ptr: dict[str, list[int]] = {"node_ptr": [0]}
+        kinds: dict[str, str] = {}
+        count = 0
+        for data in checked(samples):
+            _add_sample(columns, ptr, kinds, data, count)
+            count += 1
+            if count % 64 == 0 or columns.nbytes > FLUSHED:
                 columns.flush()
                 raw.check()
-        if len(ptr["node"]) == 1:
+        if count == 0:
             raise ValueError("there is no sample to write; at least one is needed")
-        columns.flush()
         for name, offsets in ptr.items():
-            file[f"{name}_ptr"] = np.asarray(offsets, np.int64)
+            columns.add(name, np.asarray(offsets, np.int64))
+        columns.flush()
+        for name, kind in kinds.items():
+            file[name].attrs["kind"] = kind
         file.attrs.update({**(attrs or {}), "format": FORMAT, "version": VERSION})
         for label, table in (("names", names), ("units", units)):
             for field, values in (table or {}).items():
                 _label(file, field, label, values)
+        file.attrs[DIGEST] = header_digest(file)
     return path
 
 
@@ -106,23 +108,36 @@ def write_hdf5(
 def _create(path: Path) -> Iterator[tuple[h5py.File, RememberingFile]]:
     """A new file, and the file below it, which knows whether writing has failed."""
     with RememberingFile(path, "w+b") as raw:
-        with h5py.File(raw, "w") as file:
+        # In this format HDF5 keeps checksums of its own tables too.
+        with h5py.File(raw, "w", libver=("v110", "v110")) as file:
             yield file, raw
         raw.check()
 
 
-def _add_sample_fields(columns: _Columns, data: MeshData, index: int) -> None:
-    if data.get("theta") is not None:
-        columns.add("theta", data.theta.detach().cpu().numpy())
-    if data.get("time") is not None:
-        columns.add("time", data.time.detach().cpu().numpy())
-    if data.get("grid_shape") is not None:
-        columns.add("grid_shape", np.asarray([data.grid_shape], np.int64))
-    split = data.get("split")
-    if split is not None:
-        if split not in SPLITS:
-            raise ValueError(f"sample {index}: split is {split!r}; choose from {list(SPLITS)}")
-        columns.add("split", np.asarray([split], object))
+def _add_sample(
+    columns: _Columns, ptr: dict[str, list[int]], kinds: dict[str, str], data: MeshData, index: int
+) -> None:
+    """Append the fields of sample number ``index``, the offsets after it, and the kinds that names do not tell."""
+    ends = {"node_ptr": data.num_nodes}
+    for name, value in data.to_dict().items():
+        kind = field_of(name, value, data.num_nodes).kind
+        if name == "source" or kind == "prepared":  # what can be made again
+            continue
+        if name == "split":
+            columns.add(name, np.asarray([value], object))
+        elif name == "grid_shape":
+            columns.add(name, np.asarray([value], np.int64))
+        else:
+            turned = kind == "cell" or name == "edge_index"
+            columns.add(name, (value.t() if turned else value).detach().cpu().numpy())
+            if turned:
+                ends[pointer_of(name)] = value.shape[1]
+            if name not in FIELDS or (name == "y" and len(value) != data.num_nodes):
+                kinds[name] = "node" if name not in FIELDS else "global"
+    for name in {**ptr, **ends}:
+        # A type of cells that begins late has none in the samples before.
+        offsets = ptr.setdefault(name, [0] * (index + 1))
+        offsets.append(offsets[-1] + ends.get(name, 0))
 
 
 def _label(file: h5py.File, field: str, label: str, values: Sequence[str]) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
-from torch_geometric.loader import DataLoader
+from torch.utils.data import DataLoader, Sampler
+from torch_geometric.data import Batch, Data
 
-from .mesh_data import MeshData
+from .check import as_mesh_data
+from .mesh_data import MeshData, with_equal_cells
 
 
 class EpochOrder(Sampler[int]):
@@ -77,7 +78,7 @@ class MeshBatchSampler(Sampler[list[int]]):
 
 
 def mesh_loader(
-    samples: Sequence[MeshData],
+    samples: Sequence[Data],
     batch_size: int = 8,
     *,
     max_nodes: int | None = None,
@@ -85,7 +86,7 @@ def mesh_loader(
     seed: int = 0,
     num_workers: int = 0,
 ) -> DataLoader:
-    """A PyG ``DataLoader`` over prepared samples.
+    """A loader of PyG batches (:func:`collate`) over samples, prepared or not.
 
     Args:
         samples: a list of samples or a dataset; every one is looked at once for its size where ``max_nodes`` is given.
@@ -99,6 +100,20 @@ def mesh_loader(
     """
     if len(samples) == 0:
         raise ValueError("there is no sample to load; at least one is needed")
-    sizes = [1] * len(samples) if max_nodes is None else [sample.num_nodes for sample in samples]
+    sizes = [1] * len(samples) if max_nodes is None else [int(sample.num_nodes or 0) for sample in samples]
     sampler = MeshBatchSampler(sizes, batch_size, max_nodes, shuffle, seed)
-    return DataLoader(samples, batch_sampler=sampler, num_workers=num_workers)
+    return DataLoader(samples, batch_sampler=sampler, num_workers=num_workers, collate_fn=collate)  # type: ignore[arg-type]
+
+
+def collate(samples: Sequence[Data]) -> MeshData:
+    """One batch of samples, which may have different types of cells; plain PyG ``Data`` are taken and checked.
+
+    Raises:
+        ValueError: naming a field that only some of the samples have.
+    """
+    meshes = with_equal_cells([sample if isinstance(sample, MeshData) else as_mesh_data(sample) for sample in samples])
+    fields = [set(mesh.keys()) for mesh in meshes]
+    partial = set.union(*fields) - set.intersection(*fields)
+    if partial:
+        raise ValueError(f"{sorted(partial)} are in some samples of a batch only; all or none must have them")
+    return Batch.from_data_list(meshes)

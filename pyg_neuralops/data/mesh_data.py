@@ -1,53 +1,73 @@
-"""A mesh sample: PyG ``Data`` that knows how cells, patches and tiles collate."""
+"""A mesh sample: PyG ``Data`` that knows how its fields collate."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-CELLS = {"face": 3, "quad": 4, "tet": 4}
-"""Cell fields and the number of corners of one cell; each is stored as ``[corners, cells]``."""
+from .cells import CELLS
+from .fields import FIELDS, is_known
+
+
+def _table() -> str:
+    rows = [f"    | ``{name}`` | ``{_shape(field.shape)}`` | {field.meaning} |" for name, field in FIELDS.items()]
+    return "\n".join(["    | field | shape | meaning |", "    |---|---|---|", *rows])
+
+
+def _shape(shape: tuple[str | int, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]" if shape else "-"
 
 
 class MeshData(Data):
-    """One PDE sample on a mesh or a point cloud.
+    __doc__ = f"""One PDE sample on a mesh or a point cloud.
 
-    | field | shape | meaning |
-    |---|---|---|
-    | ``pos`` | ``[N, D]`` | positions in raw units, D = 1, 2 or 3 |
-    | ``x`` | ``[N, F]`` | input fields at the nodes (absent for shape-only problems) |
-    | ``y`` | ``[N, O]`` | target fields at the nodes |
-    | ``face``, ``quad``, ``tet`` | ``[3, T]``, ``[4, Q]``, ``[4, T]`` | cells, as node indices |
-    | ``theta`` | ``[1, P]`` | global parameters of the sample |
-    | ``time`` | ``[1]`` | time of the sample |
-    | ``weight`` | ``[N]`` | nodal quadrature weight |
-    | ``wind``, ``conductivity`` | ``[N, D]``, ``[N, D, D]`` | fields that patch metrics read |
-    | ``grid_shape`` | tuple | nodes per axis of a structured grid; collates to a list of tuples |
-    | ``edge_index``, ``edge_attr`` | ``[2, E]``, ``[E, A]`` | mesh edges (``transforms.MeshEdges``) |
-    | ``patch_index``, ``patch_reach`` | ``[2, E]``, ``[N]`` | KNN patches (``transforms.KNNPatches``) |
+{_table()}
+    | any other name | ``[N, ...]`` | a node field of your own, carried along |
+    | ``patch_*``, ``tile_*``, ``edge_key`` | | what ``model.prepare`` adds |
 
-    PyG concatenates ``quad`` and ``tet`` along dimension 0 and does not shift their indices; this class
-    corrects both, so that meshes of different sizes batch.
+    PyG concatenates ``quad``, ``tet`` ... along dimension 0 and does not shift their indices, and takes every name with
+    "index" or "batch" in it for node numbers; this class corrects both, so that meshes of different sizes batch.
     """
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
         if key in CELLS:
             return -1
-        return super().__cat_dim__(key, value, *args, **kwargs)
+        return super().__cat_dim__(key, value, *args, **kwargs) if is_known(key) else 0
 
     def __inc__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
         if key in CELLS:
             return self.num_nodes
-        return super().__inc__(key, value, *args, **kwargs)
+        return super().__inc__(key, value, *args, **kwargs) if is_known(key) else 0
 
     @property
     def cells(self) -> dict[str, Tensor]:
-        """The cell fields that are present, ``{"face": [3, T], ...}``."""
-        return {name: self[name] for name in CELLS if self.get(name) is not None}
+        """The cell fields that are present and not empty, ``{"face": [3, T], ...}``."""
+        return {name: self[name] for name in CELLS if self.get(name) is not None and self[name].numel()}
 
     @property
     def in_channels(self) -> int:
         """F, the number of input channels (0 without ``x``)."""
         return 0 if self.get("x") is None else self.x.shape[-1]
+
+
+def with_equal_cells(samples: Sequence[MeshData]) -> list[MeshData]:
+    """The samples with the same types of cells in each: none of a type where a sample has none of it.
+
+    PyG collates the fields of the first sample, and needs them in all. Samples that lack nothing are handed out as
+    they are, others as shallow copies.
+    """
+    present = [name for name in CELLS if any(sample.get(name) is not None for sample in samples)]
+    found = []
+    for sample in samples:
+        missing = [name for name in present if sample.get(name) is None]
+        if missing:
+            sample = copy.copy(sample)
+            for name in missing:
+                sample[name] = torch.empty(CELLS[name].corners, 0, dtype=torch.long, device=sample.pos.device)
+        found.append(sample)
+    return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ def digests(data: Data, nodes: Sequence[str], cells: Sequence[str] = ()) -> list
     sizes = torch.bincount(batch, minlength=count)
     start = sizes.cumsum(0) - sizes
     total = _mix(sizes)
-    for salt, name in enumerate((*nodes, *cells)):
+    for name in (*nodes, *cells):
         value = data.get(name)
         if value is None:
             continue
@@ -46,13 +47,14 @@ def digests(data: Data, nodes: Sequence[str], cells: Sequence[str] = ()) -> list
             for row in value - start[sample]:
                 hashed = _mix(hashed * 3 + row)
         else:
-            sample = batch if len(value) == len(batch) else torch.arange(count, device=batch.device)
-            row = torch.arange(len(sample), device=batch.device) - start[sample] * (len(value) == len(batch))
+            sample, row = torch.arange(count, device=batch.device), torch.zeros_like(sizes)
+            if len(value) == len(batch):
+                sample, row = batch, torch.arange(len(batch), device=batch.device) - start[batch]
             bits = _bits(value)
             bits = bits.view(len(bits), math.prod(bits.shape[1:]))
             place = _mix(row)[:, None] + _mix(torch.arange(bits.shape[1], device=batch.device) + bits.shape[1])
             hashed = _mix(bits ^ place).sum(1)
-        total.index_add_(0, sample, _mix(hashed + salt))
+        total.index_add_(0, sample, _mix(hashed + crc32(name.encode())))
     return [f"{value & (2**64 - 1):016x}" for value in total.tolist()]
 
 
@@ -62,20 +64,20 @@ def stamped(key: str, found: Sequence[str], batched: bool) -> str | list[str]:
     return keys if batched else keys[0]
 
 
-def is_current(what: str, found: str | list[str], key: str, now: Sequence[str]) -> bool:
-    """Whether what stands with a sample or batch was made from what is there now.
-
-    Args:
-        what: what was prepared, for the message. found: its key, or keys. key: the settings needed. now: the digests.
+def check_settings(what: str, found: str | list[str], key: str) -> None:
+    """Raise unless what was prepared (``what``, for the message) has the settings ``key``, in every sample.
 
     Raises:
-        ValueError: if it was prepared with other settings; names both.
+        ValueError: naming both.
     """
-    found = [found] if isinstance(found, str) else found
-    for settings in {one.partition("#")[0] for one in found}:
+    for settings in {one.partition("#")[0] for one in ([found] if isinstance(found, str) else found)}:
         if settings != key:
             raise ValueError(f"the data were prepared with {what} {settings}; this model needs {key}")
-    made_from = [one.partition("#")[2] for one in found]
+
+
+def is_current(found: str | list[str], now: Sequence[str]) -> bool:
+    """Whether what stands with a sample or batch was made from what has these digests now."""
+    made_from = [one.partition("#")[2] for one in ([found] if isinstance(found, str) else found)]
     return made_from == list(now) or set(made_from) == {CHECKED}
 
 

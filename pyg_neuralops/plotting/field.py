@@ -16,7 +16,7 @@ from matplotlib.tri import Triangulation
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from torch import Tensor
 
-from ..data import MeshData, replacing
+from ..data import CELLS, MeshData, boundary_sides, replacing
 
 FIELD, ERROR = "viridis", "magma_r"
 Window = tuple[tuple[float, float], tuple[float, float]]
@@ -24,18 +24,13 @@ Window = tuple[tuple[float, float], tuple[float, float]]
 
 
 def surface(data: MeshData) -> Tensor:
-    """The triangles that show a mesh: faces, quads cut in two, and the boundary of tetrahedra. ``-> [T, 3]``"""
+    """The triangles that show a mesh: its 2D cells and the boundary of its 3D cells, quadrilaterals cut in two.
+    ``-> [T, 3]``"""
+    flat = [cells.t() for name, cells in data.cells.items() if CELLS[name].dim == 2]
     found = [torch.empty(0, 3, dtype=torch.long)]
-    if data.get("face") is not None:
-        found.append(data.face.t().long())
-    if data.get("quad") is not None:
-        quad = data.quad.t().long()
-        found += [quad[:, [0, 1, 2]], quad[:, [0, 2, 3]]]
-    if data.get("tet") is not None:
-        tet = data.tet.t().long()
-        sides = torch.cat([tet[:, list(corners)] for corners in ((0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3))])
-        _, inverse, counts = sides.sort(1).values.unique(dim=0, return_inverse=True, return_counts=True)
-        found.append(sides[counts[inverse] == 1])
+    for sides in (*flat, *boundary_sides(data)):  # [n, 3 or 4]
+        sides = sides.long()
+        found += [sides] if sides.shape[1] == 3 else [sides[:, [0, 1, 2]], sides[:, [0, 2, 3]]]
     return torch.cat(found)
 
 

@@ -5,6 +5,7 @@ from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
 from .patch_metric import METRICS, Anisotropic, PatchMetric, Upwind, parse_metric
+from .standardize import Standardize
 
 __all__ = [
     "METRICS",
@@ -14,6 +15,7 @@ __all__ = [
     "KNNPatches",
     "MeshEdges",
     "PatchMetric",
+    "Standardize",
     "Upwind",
     "parse_metric",
 ]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from torch_geometric.data import Data
+import torch
+from torch_geometric.data import Batch, Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import to_undirected
 
 from ..data import CELLS
-from ..data.prepared import digests, is_current, stamped
+from ..data.prepared import check_settings, digests, is_current, stamped
 from ..ops import knn_graph, relative_positions
 from .mesh_edges import MeshEdges
+
+
+OWN = "own#"  # edges and attributes that came with a sample, beside prepared ones in a batch
 
 
 @functional_transform("graph_edges")
@@ -32,28 +36,35 @@ class GraphEdges(BaseTransform):
         self.k = k
 
     def forward(self, data: Data) -> Data:
-        cells = [name for name in CELLS if data.get(name) is not None]
-        found = data.get("edge_key")
-        if found is None and data.get("edge_index") is not None and data.get("edge_attr") is not None:
-            return data  # the user's own
-        if found is not None:
-            settings = found if isinstance(found, str) else found[0]
-            is_given = settings.startswith("given#")
-        else:
-            is_given = data.get("edge_index") is not None
-        key = "given" if is_given else "mesh" if cells else f"knn(k={self.k})"
-        now = digests(data, ["pos"], ["edge_index"] if is_given else cells)
-        if found is not None and is_current("edges", found, key, now):
+        found, cells = data.get("edge_key"), [name for name in CELLS if data.get(name) is not None]
+        keys = [found] if isinstance(found, str) else found or []
+        is_whole = data.get("edge_index") is not None and data.get("edge_attr") is not None
+        if is_whole and all(key == OWN for key in keys):
             return data
-        if not is_given:
-            pos = data.pos.detach()
-            if cells:
-                data = MeshEdges()(data)
-            else:
-                edges = knn_graph(pos, self.k, data.get("batch"), loop=False)
-                data.edge_index = to_undirected(edges, num_nodes=data.num_nodes)
+        check_settings("edges", [key for key in keys if key.startswith("knn(")], f"knn(k={self.k})")
+        given = all(key.startswith("given#") for key in keys) and data.get("edge_index") is not None
+        now = digests(data, ["pos"], ["edge_index"] if given else cells)
+        if found is not None and is_current(found, now):
+            return data
+        if isinstance(data, Batch):  # some samples may have cells, or edges of their own, and others none
+            return self._of_samples(data)
+        if any(key.startswith("mesh#") for key in keys) and not cells:
+            raise ValueError("positions moved, and the cells that the edges were made from are gone; remove edge_index")
+        if not given and any(data[name].numel() for name in cells):
+            return MeshEdges()(data)
+        if not given:
+            edges = knn_graph(data.pos.detach(), self.k, data.get("batch"), loop=False)
+            data.edge_index = to_undirected(edges, num_nodes=data.num_nodes)
         data.edge_attr = relative_positions(data.pos.detach(), data.edge_index)
-        data.edge_key = stamped(key, now, data.get("batch") is not None)
+        data.edge_key = stamped("given" if given else f"knn(k={self.k})", now, data.get("batch") is not None)
+        return data
+
+    def _of_samples(self, data: Batch) -> Batch:
+        samples = [self(sample) for sample in data.to_data_list()]
+        starts = data.ptr.tolist()
+        edges = [sample.edge_index + start for sample, start in zip(samples, starts, strict=False)]
+        data.edge_index, data.edge_attr = torch.cat(edges, 1), torch.cat([sample.edge_attr for sample in samples])
+        data.edge_key = [sample.get("edge_key", OWN) for sample in samples]
         return data
 
     def __repr__(self) -> str:

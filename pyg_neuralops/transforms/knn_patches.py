@@ -13,7 +13,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from ..data import CELLS
-from ..data.prepared import digests, is_current, stamped
+from ..data.prepared import check_settings, digests, is_current, stamped
 from ..ops import EdgeTiles, incoming_reach, knn_graph, metric_knn_graph, reachable_knn_graph
 from .mesh_edges import MeshEdges
 from .patch_cache import PatchCache
@@ -46,7 +46,7 @@ class KNNPatches(BaseTransform):
             which attention works on many times faster than on edges; models ask for them.
         backend: of :func:`pyg_neuralops.ops.knn_graph`, for plain patches.
         cache_mib: memory for the patches of geometries seen lately; samples with equal positions (and cells or metric
-            fields, where these matter) then share their patches.
+            fields, where these matter) then share their patches. Not used for a metric without ``fields``.
 
     Raises:
         ValueError: if k < 1, a period is negative, through_solid=False is combined with a period or metric,
@@ -131,19 +131,22 @@ class KNNPatches(BaseTransform):
         now = digests(data, *self._read_from(data))
         found = data.get("patch_key")
         if found is not None:
-            if is_current("patches", found, self.key, now):
+            check_settings("patches", found, self.key)
+            if is_current(found, now):
                 return self._with_tiles(data)
             for name in [name for name in data.keys() if name.startswith(("patch_", "tile_"))]:  # noqa: SIM118
                 del data[name]
-        geometry = f"{self.key}{now}{data.pos.dtype}{data.pos.device}"
-        known = self.cache.get(geometry)
+        # A metric that may read anything may read what no digest sees.
+        is_known = self.metric is None or self.metric.fields is not None
+        geometry = f"{self.key}{now}{data.pos.dtype}{data.pos.device}" if is_known else None
+        known = None if geometry is None else self.cache.get(geometry)
         if known is not None:
             return data.update(known)
         before = set(data.keys())
         data = self._with_patches(data)
         data.patch_key = stamped(self.key, now, data.get("batch") is not None)
         data = self._with_tiles(data)
-        if not torch.is_inference_mode_enabled():  # such tensors cannot be trained with
+        if geometry is not None and not torch.is_inference_mode_enabled():  # such tensors cannot be trained with
             self.cache.put(geometry, {name: data[name] for name in data.keys() if name not in before})  # noqa: SIM118
         return data
 

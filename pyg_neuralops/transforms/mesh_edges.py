@@ -9,13 +9,8 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import coalesce
 
 from ..data import CELLS
+from ..data.prepared import digests, stamped
 from ..ops import relative_positions
-
-CELL_EDGES = {
-    "face": ((0, 1), (1, 2), (2, 0)),
-    "quad": ((0, 1), (1, 2), (2, 3), (3, 0)),
-    "tet": ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)),
-}
 
 
 @functional_transform("mesh_edges")
@@ -23,7 +18,9 @@ class MeshEdges(BaseTransform):
     """Write the undirected mesh edges ``edge_index [2, E]`` (each once in both directions) and ``edge_attr``.
 
     ``edge_attr [E, D + 1]`` is the relative position p_j - p_i from target i to source j, and its length
-    (Pfaff et al. 2021). Unlike PyG's ``FaceToEdge`` this reads quads as quads.
+    (Pfaff et al. 2021). Unlike PyG's ``FaceToEdge`` this reads quads as quads. Cells of all types may be mixed; a
+    degenerate cell, which names a node twice, adds no self-loop. ``edge_key`` keeps a digest of positions and cells, so
+    that :class:`GraphEdges` makes the edges of others again.
 
     Raises:
         ValueError: if the data hold no cells.
@@ -31,11 +28,14 @@ class MeshEdges(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         pairs = [
-            data[name][[a, b]] for name in CELLS if data.get(name) is not None for a, b in CELL_EDGES[name]
+            data[name][list(pair)] for name, cell in CELLS.items() if data.get(name) is not None for pair in cell.edges
         ]  # each [2, cells]
         if not pairs:
             raise ValueError(f"the data hold no cells; mesh edges need one of {list(CELLS)}")
-        edges = torch.cat(pairs, 1)
+        edges = torch.cat(pairs, 1).long()
+        edges = edges[:, edges[0] != edges[1]]
         data.edge_index = coalesce(torch.cat([edges, edges.flip(0)], 1), num_nodes=data.num_nodes)
-        data.edge_attr = relative_positions(data.pos, data.edge_index)
+        data.edge_attr = relative_positions(data.pos.detach(), data.edge_index)
+        now = digests(data, ["pos"], [name for name in CELLS if data.get(name) is not None])
+        data.edge_key = stamped("mesh", now, data.get("batch") is not None)
         return data

@@ -83,7 +83,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = write_hdf5(tmp_path / "m.h5", meshes())
     before = path.read_bytes()
     with pytest.raises(ValueError, match="sample 0"):
-        write_hdf5(path, [MeshData(pos=torch.zeros(2, 2).long())])
+        write_hdf5(path, [MeshData(pos=torch.zeros(2, 4))])
     assert path.read_bytes() == before
 
 

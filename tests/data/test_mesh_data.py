@@ -75,7 +75,8 @@ def test_the_first_wrong_sample_is_named():
     assert len(list(checked(good))) == 2
     for wrong, message in (
         (random_mesh(6, in_channels=3), "sample 2: x has 3 channels; the first sample has 2"),
-        (random_mesh(6, cells=False), "sample 2: face is missing"),
+        (sample(6, weight=torch.ones(6)), "sample 2: weight is present; in the first sample it is not"),
+        (sample(6, velocity=torch.ones(6, 2)), "sample 2: velocity is present"),
         (random_mesh(6, dtype=torch.float64), "sample 2: pos has dtype torch.float64"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -67,7 +67,7 @@ class Core(nn.Module):
 def exportable(model, num_nodes):
     """Tiles are cut to the sample; edges are the form whose number may vary."""
     x, mesh = inputs(model, random_mesh(num_nodes, seed=num_nodes))
-    return x, replace(mesh, tiles=None)
+    return x, replace(mesh, patches=mesh.patches and replace(mesh.patches, tiles=None))
 
 
 def dynamic(tensor, sizes):
@@ -89,7 +89,7 @@ def test_exported_core_runs_elsewhere_at_any_size(name, tmp_path):
     x, mesh = exportable(model, 50)
     leaves = pytree.tree_leaves(mesh)
     # Nodes and edges, by their numbers here; nothing else has as many.
-    sizes = {50} | {leaf.shape[1] for leaf in (mesh.edge_index, mesh.patch_index) if leaf is not None}
+    sizes = {50} | {leaf.shape[1] for leaf in (mesh.edge_index, mesh.patches and mesh.patches.index) if leaf is not None}
     program = torch.export.export(
         Core(model), (x, mesh), dynamic_shapes=(dynamic(x, sizes), [dynamic(leaf, sizes) for leaf in leaves])
     )
