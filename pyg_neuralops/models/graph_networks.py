@@ -24,9 +24,7 @@ class _OnGraph(Patched):
         self.graph, self.patches = graph, KNNPatches.of(patches)
         plain = KNNPatches(self.patches.k)
         if graph == "mesh" and self.patches.key != plain.key:
-            raise ValueError(
-                f"patches={self.patches.key}, of which graph='mesh' reads k only; choose graph='patches'"
-            )
+            raise ValueError(f"patches={self.patches.key}, of which graph='mesh' reads k only; choose graph='patches'")
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:

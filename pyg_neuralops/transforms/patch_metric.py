@@ -47,7 +47,9 @@ class PatchMetric(ABC):
         names = [name for name in inspect.signature(type(self)).parameters]
         missing = [name for name in names if name not in vars(self)]
         if missing:
-            raise ValueError(f"{type(self).__name__} keeps no {missing} as attributes; keep them, or override arguments()")
+            raise ValueError(
+                f"{type(self).__name__} keeps no {missing} as attributes; keep them, or override arguments()"
+            )
         return {name: vars(self)[name] for name in names}
 
     def to_config(self) -> dict[str, Any]:

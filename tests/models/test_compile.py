@@ -89,7 +89,9 @@ def test_exported_core_runs_elsewhere_at_any_size(name, tmp_path):
     x, mesh = exportable(model, 50)
     leaves = pytree.tree_leaves(mesh)
     # Nodes and edges, by their numbers here; nothing else has as many.
-    sizes = {50} | {leaf.shape[1] for leaf in (mesh.edge_index, mesh.patches and mesh.patches.index) if leaf is not None}
+    sizes = {50} | {
+        leaf.shape[1] for leaf in (mesh.edge_index, mesh.patches and mesh.patches.index) if leaf is not None
+    }
     program = torch.export.export(
         Core(model), (x, mesh), dynamic_shapes=(dynamic(x, sizes), [dynamic(leaf, sizes) for leaf in leaves])
     )

@@ -169,4 +169,6 @@ def test_a_model_that_would_read_nothing_is_refused():
 def test_settings_of_patches_are_refused_on_mesh_edges(name, change):
     with pytest.raises(ValueError, match="of which graph='mesh' reads k only; choose graph='patches'"):
         build_model(name, in_channels=1, out_channels=1, patches={"k": 6, **change})
-    assert build_model(name, in_channels=1, out_channels=1, graph="patches", patches={"k": 6, **change}).graph == "patches"
+    assert (
+        build_model(name, in_channels=1, out_channels=1, graph="patches", patches={"k": 6, **change}).graph == "patches"
+    )

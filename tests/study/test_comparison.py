@@ -116,7 +116,10 @@ def test_models_and_seeds_come_later(comparison, tmp_path, caplog):
     assert str(out / "narrow" / "seed1") in said
     assert "graph-sage" not in said
     with pytest.raises(ValueError, match="holds another run"):
-        compare(replace(comparison, overrides={"narrow": {"model": "la2former", "heads": 2, "patches": {"k": 4}}}), progress=False)
+        compare(
+            replace(comparison, overrides={"narrow": {"model": "la2former", "heads": 2, "patches": {"k": 4}}}),
+            progress=False,
+        )
     direct = compare(replace(comparison, out=str(tmp_path / "direct")), progress=False)
     assert [run["test"]["per_sample"] for run in direct["runs"]] == [run["test"]["per_sample"] for run in whole["runs"]]
 

@@ -132,7 +132,14 @@ def test_metrics_are_told_apart_and_read_back():
     data = KNNPatches(5, metric=Upwind("wind", 6))(data)
     with pytest.raises(ValueError, match=r"stretch=6.*stretch=7"):
         KNNPatches(5, metric=Upwind("wind", 7))(data)
-    for text in ("Sideways('wind')", "Anisotropic('a', stretch=2)", "__import__('os')", "Upwind", "Upwind(1)(2)", "Upwind(f())"):
+    for text in (
+        "Sideways('wind')",
+        "Anisotropic('a', stretch=2)",
+        "__import__('os')",
+        "Upwind",
+        "Upwind(1)(2)",
+        "Upwind(f())",
+    ):
         with pytest.raises(ValueError, match="metric"):
             parse_metric(text)
 

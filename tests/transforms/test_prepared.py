@@ -159,7 +159,7 @@ def test_edges_whose_cells_are_gone_are_not_made_up():
 
 
 def test_a_digest_of_a_batch_is_that_of_its_samples():
-    samples = [with_fields(random_mesh(n, seed=n)) for n in (1, 9, 14, 9)]
+    samples = [with_fields(random_mesh(n, seed=n)) for n in (1, 9, 14, 8)]
     names = ["pos", "wind", "x", "theta"], ["face"]
     each = [digests(sample, *names)[0] for sample in samples]
     assert digests(Batch.from_data_list(samples), *names) == each
