@@ -17,7 +17,7 @@ from typing import Any
 from timing import RESULTS, write
 
 from pyg_neuralops.datasets import DATASETS
-from pyg_neuralops.metrics import relative_l2
+from pyg_neuralops.metrics import defined_mean, relative_l2
 from pyg_neuralops.plotting import plot_samples, save_figure
 from pyg_neuralops.study.baselines import trivial_baselines
 from pyg_neuralops.study.data import Splits, load_splits
@@ -39,8 +39,8 @@ def figures(name: str) -> tuple[Splits, dict[str, Any]]:
     splits = load_splits(DataChoice(dataset=name, dataset_args={"source": "generated"}, root=str(ROOT / name)))
     seconds = time.perf_counter() - start
     errors: dict[str, float | None] = {}
-    for baseline in trivial_baselines(splits.train, splits.val, splits.test):
-        errors[TITLES[baseline.name]] = None if baseline.errors is None else float(baseline.errors.mean())
+    for baseline in trivial_baselines(splits.train, splits.val, splits.test, splits.task):
+        errors[TITLES[baseline.name]] = None if baseline.scores is None else float(defined_mean(baseline.scores.first))
     if splits.info["task"]["name"] == "next-frame":
         last = [relative_l2(s.x[:, -1:].expand_as(s.y), s.y).item() for s in splits.test]
         errors["the last input frame"] = sum(last) / len(last)

@@ -14,7 +14,7 @@ from timing import write
 
 from pyg_neuralops.data import MeshData
 from pyg_neuralops.ops import EdgeTiles
-from pyg_neuralops.transforms import KNNPatches, Anisotropic, MeshEdges, Upwind
+from pyg_neuralops.transforms import Anisotropic, KNNPatches, MeshEdges, Upwind
 
 N, K = 16384, 32
 

@@ -31,7 +31,7 @@ def main(root: str = "datasets/darcy-irregular", out: str = "runs/quick", num_sa
     fit(model, train, mesh_loader(data["val"], 4), out=out, epochs=epochs)
 
     model = load_model(Path(out) / "best.safetensors")  # all there is to deploy
-    error = evaluate(model, mesh_loader(data["test"], 4)).mean().item()
+    error = evaluate(model, mesh_loader(data["test"], 4)).first.mean().item()
     sample = data["test"][0]
     plot_predictions(sample, {"LA2Former": model(sample).detach()}).savefig(Path(out) / "fields.png")
     return error

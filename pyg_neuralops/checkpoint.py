@@ -1,7 +1,7 @@
 """Models on disk: one safetensors file from which a working, normalised model comes back.
 
 Weights and normalisers are the file's tensors; what the model is called, its constructor's arguments and any
-provenance are JSON in the file's metadata. Nothing is unpickled.
+provenance are JSON in the file's metadata. Nothing is unpickled, and every bit is covered by a digest.
 """
 
 from __future__ import annotations
@@ -12,19 +12,60 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+import torch
 from torch import Tensor, nn
 
-from .data import replacing
-from .models import NeuralOperator, build_model, model_name
-from .models.registry import MODELS
+from .data.weights_file import load_texts, load_weights, save_weights
+from .models import MODELS, NeuralOperator, build_model, declared_shapes, model_name
+from .normalize import PARTS as NORMALIZERS
 from .normalize import Normalized, Normalizer
 from .transforms.patch_settings import current_settings, foreign_metric
 
-FORMAT, VERSION = "pyg_neuralops.model", "1"
-FIELDS = ("x", "y", "pos", "edge_attr")
 PARTS = ("encoder", "decoder")
+
+
+def describe(model: Normalized, info: dict[str, Any] | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What :func:`save_model` writes: the model's tensors, and the texts beside them.
+
+    Raises:
+        ValueError: for what a file cannot hold, naming it.
+    """
+    inner, kind = model.model, type(getattr(model.model, "module", model.model)).__name__
+    tensors: dict[str, Tensor] = {}
+    others: dict[str, Any] = {}
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            others[name] = value
+        elif nn.parameter.is_lazy(value):
+            raise ValueError(f"{name} of {kind} has no shape yet; call the model on a sample once, then train it")
+        else:
+            tensors[name] = value
+    config = inner.config
+    for name, value in config.items():
+        _text(value, f"the argument {name!r} of {kind}")
+    texts = {"model": model_name(inner), "config": _text(config, f"the settings of {kind}")}
+    texts |= {"state": _text(others, f"the extra state of {kind}"), "info": _text(info or {}, "info")}
+    return tensors, texts
+
+
+def _text(value: Any, what: str) -> str:
+    try:
+        _check_keys(value)
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{what} cannot be written as JSON: {error}") from None
+
+
+def _check_keys(value: Any) -> None:
+    """JSON makes texts of other keys, and says nothing."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"the key {key!r} is no text")
+            _check_keys(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check_keys(item)
 
 
 def save_model(path: str | os.PathLike[str], model: nn.Module, info: dict[str, Any] | None = None) -> Path:
@@ -32,79 +73,41 @@ def save_model(path: str | os.PathLike[str], model: nn.Module, info: dict[str, A
 
     Args:
         path: the file, by custom ``*.safetensors``.
-        model: a :class:`Normalized` or a :class:`NeuralOperator`.
+        model: a :class:`Normalized`, a :class:`NeuralOperator`, or a user's own ``nn.Module`` that keeps its
+            constructor's arguments as attributes.
         info: provenance, anything JSON can hold.
 
     Raises:
-        ValueError: for another kind of model, or settings that JSON cannot hold.
+        ValueError: for a model that no file could bring back, or settings that JSON cannot hold.
         OSError: if the file cannot be written.
     """
-    model = model if isinstance(model, Normalized) else Normalized(model)
-    inner = model.model
-    if not isinstance(inner, NeuralOperator):
-        raise ValueError(f"cannot save a {type(inner).__name__}; build it with build_model or subclass NeuralOperator")
-    try:
-        config, extra = json.dumps(inner.config), json.dumps(info or {})
-    except TypeError as error:
-        raise ValueError(f"the settings of {type(inner).__name__} cannot be written as JSON: {error}") from None
-    metadata = {"format": FORMAT, "version": VERSION, "model": model_name(inner), "config": config, "info": extra}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    save_weights(path, *describe(model if isinstance(model, Normalized) else Normalized(model), info))
     return Path(path)
 
 
-def _metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no file {path}")
+def _parsed(path: str | os.PathLike[str], texts: dict[str, str]) -> dict[str, Any]:
+    """The texts that are JSON, each of the type that it must have."""
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a readable safetensors file (truncated or foreign): {error}") from None
-    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        found = f"format={metadata.get('format')!r}, version={metadata.get('version')!r}"
-        raise ValueError(f"{path} has {found}; expected format={FORMAT!r}, version={VERSION!r}")
-    return metadata
-
-
-def _trusted_name(path: str | os.PathLike[str], metadata: dict[str, str], trust_import: bool) -> str:
-    name = metadata["model"]
-    if name not in MODELS and not trust_import:
-        raise ValueError(
-            f"{path} holds a model {name!r} that is not of this library; pass trust_import=True to import it"
-        )
-    return name
-
-
-def _trusted_config(
-    path: str | os.PathLike[str], name: str, metadata: dict[str, str], trust_import: bool
-) -> dict[str, Any]:
-    config = json.loads(metadata["config"])
-    if name not in MODELS:
-        return config
-    config = current_settings(config)
-    foreign = foreign_metric(config.get("patches"))
-    if foreign is not None and not trust_import:
-        raise ValueError(
-            f"{path} holds a patch metric {foreign!r} that is not of this library; pass trust_import=True to import it"
-        )
-    return config
-
-
-def _tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    with safe_open(path, "pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+        found = {name: json.loads(texts[name]) for name in ("config", "info")}
+        found["state"] = json.loads(texts.get("state", "{}"))
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is foreign: its settings are no JSON ({type(error).__name__}: {error})") from None
+    wrong = [name for name, value in found.items() if not isinstance(value, dict)]
+    if wrong or "model" not in texts:
+        raise ValueError(f"{path} is foreign: it holds no {(wrong or ['model'])[0]}")
+    return found
 
 
 def load_info(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The ``info`` that :func:`save_model` was given, with the keys "model" and "config" added."""
-    metadata = _metadata(path)
-    return {
-        **json.loads(metadata["info"]),
-        "model": metadata["model"],
-        "config": json.loads(metadata["config"]),
-    }
+    """The ``info`` that :func:`save_model` was given, with the keys "model" and "config" added.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or foreign.
+    """
+    texts = load_texts(path)
+    found = _parsed(path, texts)
+    return {**found["info"], "model": texts["model"], "config": found["config"]}
 
 
 def load_model(path: str | os.PathLike[str], *, trust_import: bool = False) -> Normalized:
@@ -117,25 +120,57 @@ def load_model(path: str | os.PathLike[str], *, trust_import: bool = False) -> N
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is truncated, foreign, or does not fit the model it names.
+        ValueError: if it is damaged, foreign, or does not fit the model it names.
     """
-    metadata = _metadata(path)
-    name = _trusted_name(path, metadata, trust_import)
-    tensors = _tensors(path)
-    parts = {
-        field: Normalizer(tensors[f"{field}.mean"], tensors[f"{field}.std"])
-        for field in FIELDS
-        if f"{field}.mean" in tensors
-    }
-    model = Normalized(build_model(name, **_trusted_config(path, name, metadata, trust_import)), **parts)
-    first = next((t for t in tensors.values() if t.is_floating_point()), None)
-    if first is not None:
-        model = model.to(first.dtype)
+    tensors, texts = load_weights(path)
+    return restore(path, tensors, texts, trust_import=trust_import)
+
+
+def restore(
+    path: str | os.PathLike[str], tensors: dict[str, Tensor], texts: dict[str, str], *, trust_import: bool
+) -> Normalized:
+    """The model that :func:`describe` described; ``path`` is for messages."""
+    parsed, name = _parsed(path, texts), texts["model"]
+    if name not in MODELS and not trust_import:
+        raise ValueError(
+            f"{path} holds a model {name!r} that is not of this library; pass trust_import=True to import it"
+        )
+    config = parsed["config"]
+    if name in MODELS:
+        config = current_settings(config)
+        foreign = foreign_metric(config.get("patches"))
+        if foreign is not None and not trust_import:
+            raise ValueError(
+                f"{path} holds a patch metric {foreign!r} that is not of this library; pass trust_import=True to import it"
+            )
+    parts = {}
+    for field in NORMALIZERS:
+        if {f"{field}.mean", f"{field}.std"} <= set(tensors):
+            parts[field] = Normalizer(tensors[f"{field}.mean"].clone(), tensors[f"{field}.std"].clone())
     try:
-        model.load_state_dict(tensors)
+        if name in MODELS:  # a stranger's settings, perhaps: look at the sizes before memory is taken
+            found = {key.removeprefix("model."): tuple(t.shape) for key, t in tensors.items() if key[:6] == "model."}
+            needed = declared_shapes(name, config, len(found))
+            for key in [*needed, *found]:
+                if needed.get(key) != found.get(key):
+                    raise ValueError(f"{key} has shape {found.get(key)}, where the model has {needed.get(key)}")
+        model = Normalized(build_model(name, **config), **parts)
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit the model {name!r} that it names: {error}") from error
+    as_stored(model, tensors)
+    try:
+        model.load_state_dict({**tensors, **parsed["state"]})
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit the model {name!r} that it names: {error}") from None
     return model.eval()
+
+
+@torch.no_grad()
+def as_stored(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Give every parameter and buffer of ``model`` the dtype of its tensor; ties are kept."""
+    for name, weight in [*model.named_parameters(remove_duplicate=False), *model.named_buffers()]:
+        if name in tensors and weight.dtype != tensors[name].dtype:
+            weight.data = weight.data.to(tensors[name].dtype)
 
 
 def start_from(model: NeuralOperator, path: str | os.PathLike[str], replace: Sequence[str] = ()) -> NeuralOperator:
@@ -153,19 +188,20 @@ def start_from(model: NeuralOperator, path: str | os.PathLike[str], replace: Seq
     unknown = sorted(set(replace) - set(PARTS))
     if unknown:
         raise ValueError(f"replace names {unknown}; choose from {list(PARTS)}")
-    metadata = _metadata(path)
-    if metadata["model"] != model_name(model):
-        raise ValueError(f"{path} holds a model {metadata['model']!r}; this one is {model_name(model)!r}")
-    found = {name.removeprefix("model."): t for name, t in _tensors(path).items() if name.startswith("model.")}
+    tensors, texts = load_weights(path)
+    state = _parsed(path, texts)["state"]
+    if texts["model"] != model_name(model):
+        raise ValueError(f"{path} holds a model {texts['model']!r}; this one is {model_name(model)!r}")
+    found = {name.removeprefix("model."): value for name, value in {**tensors, **state}.items() if name[:6] == "model."}
     own = model.state_dict()
-    for name, tensor in own.items():
+    for name, value in own.items():
         part = next((part for part in PARTS if name.split(".")[0].endswith(part)), None)
         if part in replace:
-            found[name] = tensor
+            found[name] = value
             continue
-        there = None if name not in found else list(found[name].shape)
-        if there != list(tensor.shape):
+        there, here = (list(v.shape) if isinstance(v, Tensor) else v is not None for v in (found.get(name), value))
+        if there != here:
             hint = f"; replace the {part} to train it anew" if part else ""
-            raise ValueError(f"{path} has {name} of shape {there}; this model needs {list(tensor.shape)}{hint}")
+            raise ValueError(f"{path} has {name} of shape {there or None}; this model needs {here}{hint}")
     model.load_state_dict({name: found[name] for name in own})
     return model

@@ -2,89 +2,40 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from .data import as_mesh_data, checked
+from .data.convert import FLOATS, converted
 from .data.prepared import settled
+from .models import External
+from .normalizer import Normalizer
 
-MODES = ("channel", "scalar", "none")
+__all__ = ["ENCODED", "INPUTS", "PARTS", "Normalized", "Normalizer", "normalized"]
 
-
-class Normalizer(nn.Module):
-    """``encode(v) = (v - mean) / std`` and its inverse ``decode``; mean and std are buffers ``[C]``.
-
-    A constant channel has std 1: it encodes to 0 and decodes to its value.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Tensor, std: Tensor):
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
-
-    @classmethod
-    def identity(cls, channels: int) -> Normalizer:
-        return cls(torch.zeros(channels), torch.ones(channels))
-
-    @classmethod
-    def fit(cls, values: Iterable[Tensor], mode: str = "channel") -> Normalizer:
-        """Fit to a stream of ``[N, C]`` blocks, merging moments in float64 (Chan et al. 1979).
-
-        Args:
-            values: the blocks, one a sample.
-            mode: "channel" (one mean and std a channel), "scalar" (one for all), or "none" (0 and 1).
-
-        Raises:
-            ValueError: for an unknown mode or an empty stream.
-        """
-        if mode not in MODES:
-            raise ValueError(f"mode={mode!r}; choose from {list(MODES)}")
-        count, mean, m2, dtype = 0, torch.zeros(0), torch.zeros(0), torch.float32
-        for block in values:
-            v = block.detach().to("cpu", torch.float64)
-            v = v.reshape(-1, 1).expand(-1, block.shape[1]) if mode == "scalar" else v
-            rows, centre = len(v), v.mean(0)
-            spread = (v - centre).square().sum(0)
-            if count == 0:
-                count, mean, m2, dtype = rows, centre, spread, block.dtype
-                continue
-            shift = centre - mean
-            m2 = m2 + spread + shift.square() * (count * rows / (count + rows))
-            mean = mean + shift * (rows / (count + rows))
-            count += rows
-        if count == 0:
-            raise ValueError("there is no value to fit a normaliser to")
-        std = (m2 / count).sqrt()
-        # Rounding leaves a constant channel with a std of about eps * |mean|.
-        constant = std <= 1e-7 * mean.abs().clamp_min(1e-30)
-        std = torch.where(constant, torch.ones_like(std), std)
-        if mode == "none":
-            mean, std = torch.zeros_like(mean), torch.ones_like(std)
-        return cls(mean.to(dtype), std.to(dtype))
-
-    def encode(self, v: Tensor) -> Tensor:
-        return (v - self.mean) / self.std
-
-    def decode(self, v: Tensor) -> Tensor:
-        return v * self.std + self.mean
-
-    def extra_repr(self) -> str:
-        return f"channels={self.mean.numel()}"
+INPUTS = ("x", "theta", "time")
+ENCODED = (*INPUTS, "edge_attr")
+PARTS = (*ENCODED, "y", "pos")
 
 
 class Normalized(nn.Module):
     """A model in physical units: encodes what it reads, decodes what it says.
 
-    ``x`` and ``edge_attr`` are encoded in place of the raw ones; positions are left alone (geometry is raw)
-    and a scaled copy, ``coords``, is handed to the encoder.
+    ``x``, ``theta``, ``time`` and ``edge_attr`` are encoded in place of the raw ones; positions are left alone
+    (geometry is raw) and a scaled copy, ``coords``, is handed to the encoder.
+
+    Args:
+        model: of this library, or any ``nn.Module`` with ``forward(data)`` (:class:`pyg_neuralops.models.External`).
+        x, theta, time, y, pos, edge_attr: the normalisers; a field without one is left as it is.
 
     Shapes: as the model, ``data -> [N, O]``.
+
+    Raises:
+        ValueError: in forward, for a field that the model was trained with and the data lack, the other way round, or
+            one with another number of channels; for a first sample that is no valid one.
     """
 
     def __init__(
@@ -94,46 +45,94 @@ class Normalized(nn.Module):
         y: Normalizer | None = None,
         pos: Normalizer | None = None,
         edge_attr: Normalizer | None = None,
+        theta: Normalizer | None = None,
+        time: Normalizer | None = None,
     ):
         super().__init__()
-        self.model = model
+        self.model = External.around(model)
         self.x, self.y, self.pos, self.edge_attr = x, y, pos, edge_attr
+        self.theta, self.time = theta, time
 
     def prepare(self, data: Data) -> Data:
         """The data with the patches and edges that the model needs; see ``model.prepare``."""
-        return self.model.prepare(data)  # type: ignore[operator]
+        return self.model.prepare(as_mesh_data(data, precision(self)))
 
     def forward(self, data: Data) -> Tensor:
         data = settled(self.prepare(data))
-        if self.x is not None and data.get("x") is not None:
-            if data.x.shape[1] != self.x.mean.numel():
-                raise ValueError(f"x has {data.x.shape[1]} channels; the model was trained on {self.x.mean.numel()}")
-            data.x = self.x.encode(data.x)
+        for name in ENCODED:
+            normalizer: Normalizer | None = getattr(self, name)
+            self._check(name, data.get(name), normalizer)
+            if normalizer is not None and data.get(name) is not None:
+                data[name] = normalizer.encode(data[name])
         if self.pos is not None:
             data.coords = self.pos.encode(data.pos)
-        if self.edge_attr is not None and data.get("edge_attr") is not None:
-            data.edge_attr = self.edge_attr.encode(data.edge_attr)
         out = self.model(data)
         return out if self.y is None else self.y.decode(out)
 
+    def _check(self, name: str, value: Tensor | None, normalizer: Normalizer | None) -> None:
+        fitted = any(getattr(self, other) is not None for other in (*INPUTS, "pos"))
+        if name in INPUTS and fitted and (value is None) != (normalizer is None):
+            here, there = ("no", "with") if value is None else ("a field", "without")
+            raise ValueError(f"the data have {here} {name}; the model was trained {there} it")
+        if value is not None and normalizer is not None:
+            channels, trained = 1 if value.dim() == 1 else value.shape[1], normalizer.mean.numel()
+            if channels != trained:
+                raise ValueError(f"{name} has {channels} channels; the model was trained on {trained}")
 
-def normalized(model: nn.Module, samples: Iterable[Data], *, x: str = "channel", y: str = "channel") -> Normalized:
+
+def position_normalizer(positions: Callable[[], Iterable[Tensor]], mode: str) -> Normalizer:
+    """Mean and scale of positions: "channel" (an axis each), "scalar" (one scale, which keeps the shape), or "none"."""
+    if mode != "scalar":
+        return Normalizer.fit(positions(), mode)
+    mean = Normalizer.fit(positions()).mean
+    return Normalizer(mean, Normalizer.fit((pos - mean for pos in positions()), "scalar").std)
+
+
+def normalized(
+    model: nn.Module, samples: Iterable[Data], *, x: str = "channel", y: str = "channel", pos: str = "channel"
+) -> Normalized:
     """Wrap ``model`` with normalisers fitted on ``samples`` (train only), prepared or not.
 
+    Parameters ``theta`` are normalised one by one, ``time`` to [0, 1] over the samples.
+
     Args:
-        model: a model of this library, or one with ``prepare(data)``.
+        model: a model of this library, or any ``nn.Module`` with ``forward(data) -> [N, out_channels]``.
         samples: the training samples; iterated once per field.
         x, y: mode of the input and target fields ("channel", "scalar" or "none").
+        pos: of what the encoder sees of positions, :func:`position_normalizer`; distances to a reference grid want
+            "channel", as the grid is laid out for standardised positions.
+
+    Raises:
+        ValueError: without a sample; for one that is no valid sample or unlike the first, naming sample and field.
     """
     samples = samples if isinstance(samples, Sequence) else list(samples)
     if not samples:
         raise ValueError("there is no training sample to fit normalisers to")
-    prepared = model.prepare(samples[0])  # type: ignore[operator]
-    has_x, has_edges = prepared.get("x") is not None, prepared.get("edge_attr") is not None
-    return Normalized(
-        model,
-        x=Normalizer.fit((s.x for s in samples), x) if has_x else None,
-        y=Normalizer.fit((s.y for s in samples), y),
-        pos=Normalizer.fit((s.pos for s in samples), "channel"),
-        edge_attr=Normalizer.fit(model.prepare(s).edge_attr for s in samples) if has_edges else None,  # type: ignore[operator]
-    )
+    model = External.around(model)
+    dtype = precision(model)
+    for index, sample in enumerate(checked(samples, dtype=dtype)):
+        if sample.get("y") is None:
+            raise ValueError(f"sample {index} has no target field y; nothing can be learned from it")
+    first = as_mesh_data(samples[0], dtype)
+    if isinstance(model, External):
+        model.expect(first)
+    present = {name for name in ENCODED if model.prepare(first).get(name) is not None}
+
+    def each(name: str) -> Iterator[Tensor]:
+        for sample in samples:
+            data = converted(sample, dtype)
+            data = model.prepare(data) if name == "edge_attr" else data
+            yield data.time[:, None] if name == "time" else data[name]
+
+    modes = {"x": x, "theta": "channel", "edge_attr": "channel"}
+    parts = {name: Normalizer.fit(each(name), modes[name]) for name in modes if name in present}
+    if "time" in present:
+        parts["time"] = Normalizer.span(each("time"))
+    parts |= {"y": Normalizer.fit(each("y"), y), "pos": position_normalizer(lambda: each("pos"), pos)}
+    return Normalized(model, **parts)
+
+
+def precision(model: nn.Module) -> torch.dtype | None:
+    """What ``model`` computes in where that is float32 or float64; None leaves it to the data."""
+    found = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), None)
+    return found if found in FLOATS else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch_geometric.data import Batch
 from .data import MeshData
 from .data.mesh import Mesh
 from .models import NeuralOperator
+from .nn.initial import reset_parameters
 from .transforms import GraphEdges, KNNPatches
 
 
@@ -94,6 +95,9 @@ class MixerModel(NeuralOperator):
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
         return self.mixer(x, mesh)
 
+    def reset_parameters(self) -> None:
+        reset_parameters(self.mixer)
+
 
 def _assert_close(got: Tensor, want: Tensor, tolerance: float, what: str) -> None:
     difference = (got - want).abs().max().item()
@@ -142,6 +146,34 @@ def assert_gradients(model: nn.Module, data: MeshData) -> None:
         return torch.func.functional_call(model, dict(zip(names, values, strict=True)), (sample,))
 
     torch.autograd.gradcheck(run, (x, *parameters), fast_mode=True)
+
+
+def assert_resets_parameters(build: Callable[[], nn.Module], *, seed: int = 0) -> None:
+    """``reset_parameters()`` is the constructor again: all that was learned goes, and a seed gives the same numbers.
+
+    Args:
+        build: makes the module, parts included, drawing from torch's generator only.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = build()
+        module = copy.deepcopy(fresh)
+        tensors = dict([*module.named_parameters(), *module.named_buffers()])
+        with torch.no_grad():
+            for tensor in tensors.values():
+                if tensor.is_floating_point() or tensor.is_complex():
+                    tensor.fill_(torch.nan)
+                else:
+                    tensor.zero_()
+        torch.manual_seed(seed)
+        reset_parameters(module)
+    there = dict([*module.named_parameters(), *module.named_buffers()])
+    for name, want in [*fresh.named_parameters(), *fresh.named_buffers()]:
+        if there[name] is not tensors[name]:
+            raise AssertionError(f"{name} is another tensor after a reset; an optimizer would hold the old one")
+        if not torch.equal(there[name], want):
+            kept = "keeps what was there" if there[name].isnan().any() else "starts otherwise than in the constructor"
+            raise AssertionError(f"{name} {kept} after a reset")
 
 
 def assert_sees_only(model: nn.Module, data: MeshData, edge_index: Tensor, hops: int = 1) -> None:

@@ -33,6 +33,8 @@ class Compare:
     """The first seed."""
     out: str = "runs/comparison"
     """Folder of the results: table.md, results.json, error_vs_time.png, fields.png."""
+    metrics: tuple[str, ...] = ()
+    """In the table, the first decides: relative_l2, relative_max, r2, per-channel ... or package.module:function."""
     overrides: tyro.conf.Suppress[dict[str, Any]] = field(default_factory=dict)
     recipe: str | None = None
     """A TOML file of settings; what else is given here replaces the file's."""
@@ -49,6 +51,7 @@ class Compare:
                 seeds=self.seeds,
                 seed=self.seed,
                 out=self.out,
+                metrics=self.metrics,
                 # A recipe's overrides of models that were not asked for.
                 overrides={label: changes for label, changes in self.overrides.items() if label in self.models},
             )
@@ -70,6 +73,7 @@ class Compare:
             seeds=found.seeds,
             seed=found.seed,
             out=found.out,
+            metrics=found.metrics,
             overrides=dict(found.overrides),
             recipe=path,
         )

@@ -34,8 +34,9 @@ class Evaluate:
         from ..engine import evaluate, task_of
         from ..study.data import load_splits
         from ..study.provenance import environment, write_json
-        from ..study.run import check_channels, compute_device, summary
-        from ..study.table import percent
+        from ..study.run import check_channels, compute_device
+        from ..study.scores import summaries
+        from ..study.table import show
 
         model = load_model(self.checkpoint, trust_import=self.trust_import)
         splits = load_splits(self.data.choice(self.data.dataset))
@@ -44,10 +45,12 @@ class Evaluate:
         if not samples:
             there = [name for name, part in parts.items() if part]
             raise ValueError(f"split={self.split!r}; choose from {there}")
-        task = splits.task if self.data.task else task_of(load_info(self.checkpoint).get("data", {}))
+        task = splits.task if self.data.task else task_of(load_info(self.checkpoint).get("data", {}), self.trust_import)
         check_channels(model, task, samples[0])
         loader = mesh_loader(samples, self.batch_size, max_nodes=self.max_nodes)
-        errors = summary(evaluate(model, loader, task, compute_device(self.accelerator)))
+        scores = evaluate(model, loader, task, compute_device(self.accelerator))
+        found = summaries(scores, splits.info.get("names", {}).get("y", ()), samples)
+        errors, metric = found["test"], found["test"]["metric"]
         out = Path(self.out) if self.out else Path(self.checkpoint).with_name(f"errors-{self.split}.json")
         write_json(
             out,
@@ -56,12 +59,13 @@ class Evaluate:
                 "split": self.split,
                 "data": splits.info,
                 "errors": errors,
+                "metrics": found["metrics"],
                 "environment": environment(),
             },
         )
         low, high = errors["quantiles"]["0.05"], errors["quantiles"]["0.95"]
         print(
-            f"relative L2 on {len(samples)} {self.split} samples: mean {percent(errors['mean'])}, median "
-            f"{percent(errors['median'])}, 5% to 95%: {percent(low)} to {percent(high)}"
+            f"{metric} on {len(samples)} {self.split} samples: mean {show(metric, errors['mean'])}, median "
+            f"{show(metric, errors['median'])}, 5% to 95%: {show(metric, low)} to {show(metric, high)}"
         )
         print(f"errors: {out}")

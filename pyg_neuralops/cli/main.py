@@ -18,10 +18,11 @@ from .compare import Compare
 from .data import Data
 from .evaluate import Evaluate
 from .predict import Predict
+from .table import Table
 from .train import Train
 
 INTERRUPTED, MISTAKE, FAILURE = 130, 2, 1
-Command = Data | Train | Evaluate | Predict | Compare
+Command = Data | Train | Evaluate | Predict | Compare | Table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,6 +66,7 @@ def _parse(words: list[str]) -> Command | int:
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Predict, tyro.conf.subcommand("predict")]
         | kind
+        | Annotated[Table, tyro.conf.subcommand("table")]
     )
     said = io.StringIO()
     try:

@@ -29,6 +29,7 @@ class Predict:
     """Allow the checkpoint to name a class of your own, which is then imported."""
 
     def run(self) -> None:
+        from ..metrics import defined_mean
         from ..study.predict import predict_file
         from ..study.table import percent
 
@@ -45,4 +46,4 @@ class Predict:
         )
         print(f"predictions: {self.output}" + (f", picture: {self.picture}" if self.picture else ""))
         if errors is not None:
-            print(f"the input has y; relative L2: mean {percent(float(errors.mean()))}")
+            print(f"the input has y; error: mean {percent(float(defined_mean(errors)))}")

@@ -38,7 +38,7 @@ class Train:
         from ..models import build_model
         from ..study.data import load_splits
         from ..study.run import check_run_folder, prepare, train_run
-        from ..study.table import percent
+        from ..study.table import show
 
         out = Path(self.out)
         check_run_folder(out)
@@ -66,10 +66,11 @@ class Train:
             replace=self.replace,
             title=f"{name}: ",
         )
-        val = "" if result["best_val"] is None else f", validation error {percent(result['best_val'])}"
+        metric = result["test"]["metric"]
+        val = "" if result["best_val"] is None else f", validation error {show(metric, result['best_val'])}"
         print(
-            f"{name}: test error {percent(result['test']['mean'])} (median "
-            f"{percent(result['test']['median'])}){val}, best epoch {result['best_epoch']} of {result['epochs']}, "
+            f"{name}: test error {show(metric, result['test']['mean'])} (median "
+            f"{show(metric, result['test']['median'])}){val}, best epoch {result['best_epoch']} of {result['epochs']}, "
             f"{result['parameters']:,} parameters, {result['train_seconds']:.0f} s of training"
         )
         print(f"model: {out / 'best.safetensors'}, result: {out / 'result.json'}")

@@ -3,14 +3,16 @@
 from .boundary import boundary_sides
 from .cells import CELLS, CellType
 from .check import as_mesh_data, check_sample, checked
-from .dataset import MeshDataset, fingerprint
+from .dataset import MeshDataset
 from .fields import FIELDS, Field, field_of
-from .files import locked, replacing, save_tensors
+from .files import file_sha256, load_tensors, locked, remove_leftovers, replacing, save_tensors
+from .fingerprint import fingerprint
 from .hdf5 import hdf5_info, read_hdf5, read_sample
 from .hdf5_layout import open_hdf5
 from .hdf5_meshes import HDF5Meshes
 from .hdf5_samples import HDF5Samples
 from .hdf5_writer import write_hdf5
+from .inputs import TIME_CHANNELS, input_parts, node_inputs, time_features
 from .loader import MeshBatchSampler, mesh_loader
 from .mesh import Mesh, Patches
 from .mesh_data import MeshData, with_equal_cells
@@ -21,6 +23,7 @@ __all__ = [
     "CELLS",
     "FIELDS",
     "PROTOCOLS",
+    "TIME_CHANNELS",
     "CellType",
     "Field",
     "HDF5Meshes",
@@ -35,17 +38,23 @@ __all__ = [
     "check_sample",
     "checked",
     "field_of",
+    "file_sha256",
     "fingerprint",
     "hdf5_info",
+    "input_parts",
+    "load_tensors",
     "locked",
     "mesh_loader",
     "nodal_weights",
+    "node_inputs",
     "open_hdf5",
     "read_hdf5",
     "read_sample",
+    "remove_leftovers",
     "replacing",
     "save_tensors",
     "split_indices",
+    "time_features",
     "with_equal_cells",
     "with_weights",
     "write_hdf5",

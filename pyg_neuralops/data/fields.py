@@ -54,7 +54,7 @@ PREPARED = ("patch_", "tile_")
 """How names of what ``prepare`` adds begin."""
 _PREPARED = Field("prepared", (), "made by prepare", real=False)
 _NODE = Field("node", ("N", "..."), "a node field of your own")
-_BOOKKEEPING = ("batch", "ptr", "coords", "edge_key", "num_nodes")
+_BOOKKEEPING = ("batch", "ptr", "coords", "edge_key", "num_nodes", "y_scale")
 
 
 def is_text(name: str) -> bool:

@@ -1,10 +1,9 @@
-"""Files that appear whole or not at all, and a lock for two processes on one folder."""
+"""Tensors on disk, a lock for two processes on one folder, and a file that survives a full disk."""
 
 from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,37 +12,21 @@ from typing import Any
 import torch
 from filelock import FileLock
 
+from ..files import file_sha256, remove_leftovers, replacing, seal, unsealed
 
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; rename it to ``path`` on success, remove it otherwise.
-
-    Raises:
-        OSError: naming ``path``, if its folder cannot be written, or for an OSError of the body (a full disk).
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes files private; give the mode that the umask asks for.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+__all__ = [
+    "RememberingFile",
+    "file_sha256",
+    "load_tensors",
+    "locked",
+    "remove_leftovers",
+    "replacing",
+    "save_tensors",
+]
 
 
 def save_tensors(value: Any, path: str | os.PathLike[str]) -> None:
-    """``torch.save``, whole or not at all.
+    """``torch.save``, whole or not at all, with a checksum of all bytes.
 
     Raises:
         OSError: naming ``path``, if it cannot be written.
@@ -53,6 +36,21 @@ def save_tensors(value: Any, path: str | os.PathLike[str]) -> None:
             torch.save(value, temporary)
         except RuntimeError as error:  # torch's writer on a full disk
             raise OSError(f"writing failed, perhaps for want of space ({str(error).splitlines()[0]})") from None
+        seal(temporary)
+
+
+def load_tensors(path: str | os.PathLike[str], *, advice: str = "remove it to go on") -> Any:
+    """What :func:`save_tensors` wrote, on the CPU. Nothing is unpickled (``weights_only=True``).
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming ``path`` and ending with ``advice``, if a single bit is not as it was written.
+    """
+    with unsealed(path, advice) as file:
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # noqa: BLE001  (torch raises half a dozen kinds on a foreign file)
+            raise ValueError(f"{path} is foreign ({type(error).__name__}); {advice}") from None
 
 
 class RememberingFile(io.FileIO):
@@ -92,8 +90,7 @@ class RememberingFile(io.FileIO):
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Hold the lock of ``folder`` (made when absent) against other processes.
 
-    Temporary files of :func:`replacing` that a killed process left there are removed: whoever writes in the folder
-    holds its lock, so they belong to nobody.
+    What killed processes left half written is removed (:func:`remove_leftovers`).
 
     Raises:
         OSError: naming ``folder``, if it cannot be written.
@@ -106,8 +103,7 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         raise OSError(f"cannot write to {folder}: {error.strerror or error}; choose another root") from None
     try:
-        for leftover in folder.glob(".*.tmp"):
-            leftover.unlink()
+        remove_leftovers(folder)
         yield
     finally:
         lock.release()

@@ -13,6 +13,7 @@ import numpy as np
 
 from .cells import CELLS
 from .fields import FIELDS, is_text
+from .hdf5_safety import refuse_external
 
 FORMAT, VERSION, VERSIONS = "pyg_neuralops.meshes", 2, (1, 2)
 DIGEST = "digest"
@@ -49,6 +50,7 @@ def open_hdf5(path: str | os.PathLike[str]) -> h5py.File:
 
 
 def _check_layout(file: h5py.File) -> None:
+    refuse_external(file)
     attrs = attributes(file)
     if attrs.get("format") != FORMAT or attrs.get("version") not in VERSIONS:
         found = f"format={attrs.get('format')!r}, version={attrs.get('version')!r}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .check import SPLITS
-from .dataset import MeshDataset, fingerprint
+from .dataset import MeshDataset
 from .hdf5 import hdf5_info, read_hdf5
+from .mesh_data import MeshData
 
 
 class HDF5Meshes(MeshDataset):
@@ -54,24 +56,24 @@ class HDF5Meshes(MeshDataset):
         return []
 
     @property
-    def processed_file_names(self) -> list[str]:
-        # A changed file must not be served from the old cache: size and time of change are part of the name.
-        stat = self.path.stat()
-        key = fingerprint([stat.st_size, stat.st_mtime_ns, self.pre_transform])
-        return [f"{self.path.stem}-{self.split or 'all'}-{key}.pt"]
+    def source_path(self) -> Path:
+        return self.path
 
-    def process(self) -> None:
+    @property
+    def cache_stem(self) -> str:
+        # Files of one stem may share a root.
+        where = hashlib.sha256(os.path.relpath(self.path, self.root).encode()).hexdigest()[:8]
+        return f"{self.path.stem}-{where}-{self.split or 'all'}"
+
+    def read_source(self) -> list[MeshData]:
         samples, _ = read_hdf5(self.path)
-        if self.split is not None:
-            found = {s.get("split") for s in samples}
-            samples = [s for s in samples if s.get("split") == self.split]
-            if not samples:
-                raise ValueError(
-                    f"{self.path} has no samples of split={self.split!r}; it has {sorted(map(str, found))}"
-                )
-        if self.pre_transform is not None:
-            samples = [self.pre_transform(sample) for sample in samples]
-        self.save(samples, self.processed_paths[0])
+        if self.split is None:
+            return samples
+        found = {s.get("split") for s in samples}
+        samples = [s for s in samples if s.get("split") == self.split]
+        if not samples:
+            raise ValueError(f"{self.path} has no samples of split={self.split!r}; it has {sorted(map(str, found))}")
+        return samples
 
     @property
     def info(self) -> dict[str, Any]:

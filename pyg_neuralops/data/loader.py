@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch_geometric.data import Batch, Data
 
 from .check import as_mesh_data
+from .convert import converted
 from .mesh_data import MeshData, with_equal_cells
 
 
@@ -111,7 +112,7 @@ def collate(samples: Sequence[Data]) -> MeshData:
     Raises:
         ValueError: naming a field that only some of the samples have.
     """
-    meshes = with_equal_cells([sample if isinstance(sample, MeshData) else as_mesh_data(sample) for sample in samples])
+    meshes = with_equal_cells([converted(s) if isinstance(s, MeshData) else as_mesh_data(s) for s in samples])
     fields = [set(mesh.keys()) for mesh in meshes]
     partial = set.union(*fields) - set.intersection(*fields)
     if partial:

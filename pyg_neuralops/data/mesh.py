@@ -41,7 +41,8 @@ class Mesh:
         ``pos [N, D]`` raw positions; ``coords [N, D]`` scaled positions, for encoders only; ``batch [N]``
         sample of each node; ``sizes [B]`` nodes per sample; ``slot [N]`` and ``filled [B, L]`` describe the
         padded form and are None when all samples have one size; ``edge_index [2, E]``, ``edge_attr [E, A]``
-        mesh edges; ``patches`` see :class:`Patches`.
+        mesh edges; ``patches`` see :class:`Patches`; ``inputs [N, F]`` what the model was given, where its mixers read
+        that too.
 
     Not tensors: ``grid_shape`` nodes per axis where every sample is a structured grid of this shape, else None;
     ``lengths`` the sizes on the host, where going sample by sample is cheaper than padding, else None.
@@ -56,6 +57,7 @@ class Mesh:
     edge_index: Tensor | None = None
     edge_attr: Tensor | None = None
     patches: Patches | None = None
+    inputs: Tensor | None = None
     grid_shape: tuple[int, ...] | None = None
     lengths: tuple[int, ...] | None = None
 

@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 
 from .cells import CELLS
 from .fields import FIELDS, is_known
+from .inputs import TIME_CHANNELS
 
 
 def _table() -> str:
@@ -51,8 +52,9 @@ class MeshData(Data):
 
     @property
     def in_channels(self) -> int:
-        """F, the number of input channels (0 without ``x``)."""
-        return 0 if self.get("x") is None else self.x.shape[-1]
+        """The inputs of a model: channels of ``x``, of ``theta``, and of the features of ``time``."""
+        fields = sum(self[name].shape[-1] for name in ("x", "theta") if self.get(name) is not None)
+        return fields + (0 if self.get("time") is None else TIME_CHANNELS)
 
 
 def with_equal_cells(samples: Sequence[MeshData]) -> list[MeshData]:

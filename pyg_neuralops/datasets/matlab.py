@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import struct
+import math
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
-from scipy.io import loadmat, whosmat
-from scipy.io.matlab import MatReadError
 
-DAMAGED = (MatReadError, OSError, ValueError, TypeError, EOFError, IndexError, KeyError, zlib.error, struct.error)
-"""What the readers raise on truncated or foreign files."""
+from ..data.hdf5_safety import refuse_external, refuse_too_large
+from . import matlab5
+
+
+@contextmanager
+def _named(path: Path, what: str = "") -> Iterator[None]:
+    """Turn what readers raise on damaged and foreign files into one error that names the file."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError, zlib.error) as error:
+        raise ValueError(f"{path}{what} is not readable (damaged or foreign): {error}") from None
 
 
 def matlab_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shape of every variable, axes in MATLAB's order.
 
     Raises:
-        ValueError: if the file is truncated or no MATLAB file.
+        ValueError: if the file is damaged, no MATLAB file, or keeps values in other files.
     """
-    try:
-        if h5py.is_hdf5(path):
-            with h5py.File(path, "r") as file:
-                return {name: data.shape[::-1] for name, data in file.items() if isinstance(data, h5py.Dataset)}
-        return {name: tuple(shape) for name, shape, _ in whosmat(path)}
-    except DAMAGED as error:
-        raise ValueError(f"{path} is not a readable MATLAB file (truncated or foreign): {error}") from None
+    with _named(path):
+        if not h5py.is_hdf5(path):
+            return {name: variable.shape for name, variable in matlab5.variables(path).items()}
+        with h5py.File(path, "r") as file:
+            refuse_external(file)
+            return {name: data.shape[::-1] for name, data in file.items() if isinstance(data, h5py.Dataset)}
 
 
 def read_matlab(path: Path, name: str, index: tuple[slice, ...] = ()) -> np.ndarray:
@@ -46,15 +54,21 @@ def read_matlab(path: Path, name: str, index: tuple[slice, ...] = ()) -> np.ndar
     shapes = matlab_shapes(path)
     if name not in shapes:
         raise ValueError(f"{path} has no variable {name!r}; it has {sorted(shapes)}")
-    try:
-        if h5py.is_hdf5(path):  # axes are stored in reverse
-            with h5py.File(path, "r") as file:
-                whole = (*index, *(slice(None) for _ in range(len(shapes[name]) - len(index))))
-                values = file[name][whole[::-1]].T
-        else:
-            values = loadmat(path, variable_names=[name])[name][index].copy()
-    except DAMAGED as error:
-        raise ValueError(f"{path}: {name} cannot be read (truncated or foreign): {error}") from None
-    if values.dtype.kind not in "fiu":
-        raise ValueError(f"{path}: {name} holds {values.dtype}; real numbers are expected")
-    return values
+    shape, whole = shapes[name], (*index, *(slice(None) for _ in range(len(shapes[name]) - len(index))))
+    sizes = [len(range(*part.indices(extent))) for part, extent in zip(whole, shape, strict=True)]
+    with _named(path, f": {name}"):
+        if not h5py.is_hdf5(path):
+            variable = matlab5.variables(path)[name]
+            _numbers(variable.kind)
+            refuse_too_large(name, 8 * math.prod(shape))
+            return matlab5.read(path, variable)[index].copy()
+        with h5py.File(path, "r") as file:  # axes are stored in reverse
+            refuse_external(file)
+            _numbers(file[name].dtype.str.lstrip("<>|="))
+            refuse_too_large(name, file[name].dtype.itemsize * math.prod(sizes))
+            return file[name][whole[::-1]].T
+
+
+def _numbers(kind: str) -> None:
+    if not (kind[:1] in "fiu" and kind[1:].isdigit()):
+        raise ValueError(f"it holds {kind}; real numbers are expected")

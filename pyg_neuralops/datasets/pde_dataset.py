@@ -15,8 +15,8 @@ from ..data import (
     HDF5Samples,
     MeshData,
     MeshDataset,
-    fingerprint,
     hdf5_info,
+    open_hdf5,
     read_hdf5,
 )
 from .generated_samples import GeneratedSamples
@@ -131,11 +131,16 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
         return self.counts[self.stream == "test"]
 
     @property
+    def _used(self) -> dict[str, Any]:
+        """The parameters that the samples depend on."""
+        official = self.source == "official"
+        return {k: v for k, v in self.parameters.items() if not official or k in self.official_parameters}
+
+    @property
     def _stem(self) -> str:
         count = f"{self.stream}{self.stream_size}"
         official = self.source == "official"
-        used = {key: value for key, value in self.parameters.items() if not official or key in self.official_parameters}
-        parameters = [f"{key}{value}" for key, value in used.items()]
+        parameters = [f"{key}{value}" for key, value in self._used.items()]
         head = [self.name, f"v{self.version}", *(["official"] if official else []), count]
         # Of official samples those for the test depend on where the train stream ends.
         tail = [f"after{self.counts[0]}"] if official and self.stream == "test" else []
@@ -150,14 +155,16 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
         return [f"{self._stem}.h5"]
 
     @property
+    def source_path(self) -> Path:
+        return Path(self.raw_paths[0])
+
+    @property
+    def cache_stem(self) -> str:
+        return f"{self._stem}-{self.split}{self._rows.start}to{self._rows.stop}"
+
+    @property
     def processed_file_names(self) -> list[str]:
-        if self.on_disk:
-            return []
-        rows, raw = self._rows, Path(self.raw_paths[0])
-        # A raw file that was made again must not be served from the old cache.
-        stat = raw.stat() if raw.exists() else None
-        key = fingerprint([stat and [stat.st_size, stat.st_mtime_ns], self.pre_transform])
-        return [f"{self._stem}-{self.split}{rows.start}to{rows.stop}-{key}.pt"]
+        return [] if self.on_disk else super().processed_file_names
 
     @property
     def _rows(self) -> range:
@@ -176,17 +183,30 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
 
     def _download(self) -> None:
         super()._download()
+        self._check_raw()
         # A kill between the last two steps of download leaves parts that nobody needs.
         shutil.rmtree(self._parts, ignore_errors=True)
 
-    def process(self) -> None:
-        samples, _ = read_hdf5(self.raw_paths[0])
+    def _check_raw(self) -> None:
+        """Raise if the raw file holds something else than its name says: names are changed by mistake."""
+        expected = {"source": self.source, "dataset": self.name, "stream": self.stream, **self._used}
+        if self.source == "generated":
+            expected |= {"generator_version": self.version, "seed": self.seed}
+        with open_hdf5(self.source_path) as file:
+            found = {**hdf5_info(self.source_path), "samples": len(file["node_ptr"]) - 1}
+        expected["samples"] = self.stream_size
+        wrong = [
+            f"{key}={found.get(key)!r}, not {value!r}" for key, value in expected.items() if found.get(key) != value
+        ]
+        if wrong:
+            raise ValueError(f"{self.source_path} holds {'; '.join(wrong)}; remove it to have it made anew")
+
+    def read_source(self) -> list[MeshData]:
+        samples, _ = read_hdf5(self.source_path)
         samples = [samples[row] for row in self._rows]
         for sample in samples:
             sample.source = self.source
-        if self.pre_transform is not None:
-            samples = [self.pre_transform(sample) for sample in samples]
-        self.save(samples, self.processed_paths[0])
+        return samples
 
     def len(self) -> int:
         return len(self._samples) if self.on_disk else super().len()

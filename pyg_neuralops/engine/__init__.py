@@ -1,26 +1,30 @@
 """Training and evaluation; a model and its loaders are handed in, nothing is built here."""
 
-from .evaluate import evaluate, predict
+from .evaluate import Scores, collect, evaluate, predict
 from .fit import FitResult, fit
+from .graph_value import GraphValue
 from .memory import peak_memory, reset_peak_memory
 from .next_frame import NextFrame
 from .rollout import Rollout, rollout
 from .schedule import OneCycle
 from .steady_gradient import SteadyGradient
-from .task import SteadyField, Task
+from .task import SteadyField, Task, selecting
 from .tasks import TASKS, make_task, task_of
 from .time_query import TimeQuery
 
 __all__ = [
     "TASKS",
     "FitResult",
+    "GraphValue",
     "NextFrame",
     "OneCycle",
     "Rollout",
+    "Scores",
     "SteadyField",
     "SteadyGradient",
     "Task",
     "TimeQuery",
+    "collect",
     "evaluate",
     "fit",
     "make_task",
@@ -28,5 +32,6 @@ __all__ = [
     "predict",
     "reset_peak_memory",
     "rollout",
+    "selecting",
     "task_of",
 ]

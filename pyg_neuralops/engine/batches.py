@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -41,9 +42,30 @@ class EpochBatches:
             set_epoch = getattr(source, "set_epoch", None)
             if callable(set_epoch):
                 set_epoch(self.epoch)
-        # Hashed, because neighbouring seeds and epochs must not give related numbers.
-        state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(2, np.uint64)
-        torch.manual_seed(int(state[0] >> 1))
-        random.seed(int(state[1]))
+        seed_draws(self.seed, self.epoch)
         self.num_batches = len(self.loader)
         yield from self.loader
+
+
+def seed_draws(seed: int, epoch: int) -> None:
+    """Seed the global generators of torch, Python and NumPy, from which models and transforms draw."""
+    # Hashed, because neighbouring seeds and epochs must not give related numbers.
+    state = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
+    torch.manual_seed(int(state[0] >> 1))
+    random.seed(int(state[1]))
+    np.random.seed(int(state[1]) % 2**32)  # noqa: NPY002  (what others' transforms draw from)
+
+
+@contextmanager
+def draws_of_its_own() -> Iterator[None]:
+    """Leave the global generators as they were, errors included (Lightning's ``isolate_rng`` does not then)."""
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        random.setstate(states[1])
+        np.random.set_state(states[2])  # noqa: NPY002
+        for device, state in enumerate(devices):
+            torch.cuda.set_rng_state(state, device)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from .task import SteadyField, Task
+from .task import SteadyField, Task, scores
 
 
 def _answers(
@@ -29,34 +30,66 @@ def _answers(
         model.to(home).train(was_training)
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Metrics of every sample by name, ``[S]`` each, in the task's order; NaN where a sample has none.
+
+    Its mean is :func:`pyg_neuralops.metrics.defined_mean`'s: over the samples that have one.
+    """
+
+    by_name: dict[str, Tensor]
+
+    @property
+    def first(self) -> Tensor:
+        """The metric that selects."""
+        return next(iter(self.by_name.values()))
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.by_name:
+            raise ValueError(f"there is no metric {name!r}; choose from {list(self.by_name)}")
+        return self.by_name[name]
+
+
+def collect(task: Task, answers: Iterable[tuple[Tensor, Data]], metrics: Sequence[str] = ()) -> Scores:
+    """The task's metrics, and those of ``metrics``, of answers with the samples (or batches) they belong to.
+
+    Raises:
+        ValueError: if there is no sample, or not the same metrics for all.
+    """
+    found: dict[str, list[Tensor]] = {}
+    for number, (answer, data) in enumerate(answers):
+        here = scores(task, answer, data, metrics)
+        if number and here.keys() != found.keys():
+            odd = sorted(here.keys() ^ found.keys())
+            raise ValueError(f"some samples have {odd} and others do not; all must be scored alike")
+        for name, values in here.items():
+            found.setdefault(name, []).append(values.cpu())
+    if not found:
+        raise ValueError("there is no sample to evaluate; the loader is empty")
+    return Scores({name: torch.cat(parts) for name, parts in found.items()})
+
+
 def evaluate(
     model: nn.Module,
     loader: Iterable[Data],
     task: Task | None = None,
     device: torch.device | str | None = None,
-    weighted: bool = False,
-) -> Tensor:
-    """The task's metric of every sample, in the loader's order. ``-> [S]``, on the CPU
+    metrics: Sequence[str] = (),
+) -> Scores:
+    """The task's metrics of every sample, in the loader's order, on the CPU.
 
     Args:
         model: in physical units (:class:`pyg_neuralops.normalize.Normalized`); left as it was.
         loader: batches of samples with targets.
-        task: ``SteadyField()`` by default, whose metric is the relative L2 error.
+        task: ``SteadyField()`` by default, whose first metric is the relative L2 error.
         device: where to compute; where the model is, by default.
-        weighted: take the samples' quadrature weights, so that errors are those of integrals.
+        metrics: further ones, of :data:`pyg_neuralops.metrics.METRICS` or by import path.
 
     Raises:
-        ValueError: if there is no sample, or weights are asked for and there are none.
+        ValueError: if there is no sample, or for a metric that cannot be computed.
     """
     task = SteadyField() if task is None else task
-    errors = []
-    for answer, data in _answers(model, loader, task, device):
-        if weighted and data.get("weight") is None:
-            raise ValueError("weighted=True; the samples have no quadrature weights (data.weight)")
-        errors.append(task.metric(answer, data, data.weight if weighted else None).cpu())
-    if not errors:
-        raise ValueError("there is no sample to evaluate; the loader is empty")
-    return torch.cat(errors)
+    return collect(task, _answers(model, loader, task, device), metrics)
 
 
 def predict(
@@ -65,7 +98,8 @@ def predict(
     task: Task | None = None,
     device: torch.device | str | None = None,
 ) -> list[Tensor]:
-    """The prediction for every sample, in the loader's order: ``[N_s, O]`` each, in physical units, on the CPU.
+    """The prediction for every sample, in the loader's order: ``[N_s, O]`` each (``[1, O]`` where the task predicts
+    numbers of whole samples), in physical units, on the CPU.
 
     Arguments as :func:`evaluate`; targets are not needed.
     """
@@ -73,5 +107,6 @@ def predict(
     for prediction, data in _answers(model, loader, SteadyField() if task is None else task, device):
         ptr = data.get("ptr")
         sizes = [data.num_nodes] if ptr is None else ptr.diff().tolist()
+        sizes = [1] * len(sizes) if len(prediction) == len(sizes) else sizes
         found.extend(prediction.cpu().split(sizes))
     return found

@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.utilities.seed import isolate_rng
-from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from ..normalize import Normalized
 from .averaging import Averaging
 from .bar import Bar
-from .batches import EpochBatches
+from .batches import EpochBatches, draws_of_its_own, seed_draws
 from .budget import Budget
 from .clock import Clock
+from .identity import identity
 from .memory import peak_memory, reset_peak_memory
 from .module import Training
 from .quiet import quiet
-from .record import Record, WholeFiles, read_record, sole_user
+from .record import Record, WholeFiles, check_vacant, read_record, sole_user
 from .schedule import OneCycle
 from .task import SteadyField, Task
+from .trial import check_saving
+
+PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def fit(
     weight_decay: float = 1e-5,
     clip: float | None = 0.1,
     pct_start: float = 0.3,
+    div: float = 25.0,
     ema: float | None = None,
     patience: int | None = None,
     seed: int = 0,
@@ -83,13 +86,14 @@ def fit(
         out: folder of the run, made when absent; see :class:`pyg_neuralops.engine.record.Record` for its files.
         task: ``SteadyField()`` by default.
         epochs, seconds: the budget, exactly one of them; seconds are of pure training.
-        lr, weight_decay, pct_start: peak of the learning rate, AdamW's decay, rising part of the cycle.
+        lr, weight_decay, pct_start, div: peak of the learning rate, AdamW's decay, rising part of the cycle, and peak
+            over start.
         clip: largest norm of the gradient; None for no clipping.
         ema: decay of a moving average of the weights, which is then validated and kept.
         patience: stop after so many epochs without a better validation error.
         seed: of batches and of everything drawn during training, by (seed, epoch).
         resume: whether to go on from ``out``; False starts anew and overwrites.
-        precision, accelerator: Lightning's, such as "bf16-mixed" and "cpu".
+        precision: "32-true", "64-true", "16-mixed" or "bf16-mixed". accelerator: Lightning's, such as "cpu".
         progress, label: a progress bar on terminals, and its title.
         info: provenance to store with the weights, anything JSON can hold.
 
@@ -100,6 +104,11 @@ def fit(
     """
     if not isinstance(model, Normalized):
         raise ValueError(f"model is a {type(model).__name__}; wrap it with pyg_neuralops.normalize.normalized")
+    for name, loader in (("train_loader", train_loader), ("val_loader", val_loader)):
+        if not isinstance(loader, DataLoader) and (loader is not None or name == "train_loader"):
+            raise ValueError(f"{name} is a {type(loader).__name__}; make it with data.mesh_loader(samples, batch_size)")
+    if str(precision) not in PRECISIONS:
+        raise ValueError(f"precision={precision!r}; choose from {list(PRECISIONS)}")
     task, budget, out = SteadyField() if task is None else task, Budget(epochs, seconds), Path(out)
     for name, value in (("clip", clip), ("patience", patience)):
         if value is not None and value <= 0:
@@ -107,12 +116,16 @@ def fit(
     if patience is not None and val_loader is None:
         raise ValueError(f"patience={patience} needs validation samples")
     settings: dict[str, Any] = dict(epochs=epochs, seconds=seconds, lr=lr, weight_decay=weight_decay, clip=clip)
-    settings |= dict(pct_start=pct_start, ema=ema, patience=patience, seed=seed, precision=str(precision))
-    schedule = OneCycle(lr, pct_start)
+    settings |= dict(pct_start=pct_start, div=div, ema=ema, patience=patience, seed=seed, precision=str(precision))
+    schedule = OneCycle(lr, pct_start, div)
 
+    with draws_of_its_own():
+        seed_draws(seed, 0)
+        check_saving(model, task, train_loader.dataset[0])
+        this = identity(model, task, train_loader, val_loader, settings)
     batches, clock = EpochBatches(train_loader, seed), Clock(seconds)
     averaging = None if ema is None else Averaging(ema)
-    record = Record(out, settings, info or {}, batches, clock, averaging)
+    record = Record(out, this, settings, info or {}, batches, clock, averaging)
     spent = [0.0]
 
     def spend(epoch: int, batch: int) -> float:
@@ -123,10 +136,12 @@ def fit(
     callbacks: list[Callback] = [clock, record]
     callbacks += [] if averaging is None else [averaging]
     callbacks += [Bar(label, lambda: spent[0], lambda: record.history)] if progress else []
-    with sole_user(out), isolate_rng(), quiet():
+    with sole_user(out), draws_of_its_own(), quiet():
         last = out / "last.ckpt"
-        state = read_record(last, settings, module) if resume and last.exists() else None
+        state = read_record(last, this) if resume and last.exists() else None
         if state is None:
+            if resume:
+                check_vacant(out)
             record.clear()
         else:
             record.load_state_dict(state)
@@ -152,7 +167,7 @@ def fit(
         if not record.finished:
             module.train()
             trainer.fit(module, batches, val_loader, ckpt_path=last if state else None, weights_only=True)
-        model.load_state_dict(load_file(out / "best.safetensors"))
+        record.load_best(model)
     model.eval()
     assert record.best is not None
     return FitResult(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from .schedule import OneCycle
-from .task import Task
+from .task import Task, selecting
 
 
 class Training(LightningModule):
@@ -65,7 +65,7 @@ class Training(LightningModule):
         self.errors = []
 
     def validation_step(self, batch: Data, batch_idx: int) -> None:
-        self.errors.append(self.task.metric(self.task.answer(self.model, batch), batch))
+        self.errors.append(selecting(self.task, self.task.answer(self.model, batch), batch))
 
     def epoch_summary(self) -> dict[str, Any]:
         """Means of the epoch that has just ended: ``loss`` over training samples, ``val`` over validation samples
@@ -77,20 +77,18 @@ class Training(LightningModule):
         losses = torch.stack(self.losses).double().cpu()
         for batch, value in enumerate(losses.tolist()):
             if not math.isfinite(value):
-                hint = (
-                    "a target that is zero everywhere has no relative error"
-                    if math.isinf(value)
-                    else "try a lower lr or stronger clipping"
-                )
                 raise FloatingPointError(
                     f"the loss became {value} in epoch {self.current_epoch + 1}, batch {batch + 1}, "
-                    f"at lr {self.rates[batch]:.3g}; {hint}"
+                    f"at lr {self.rates[batch]:.3g}; try a lower lr or stronger clipping"
                 )
-        val = torch.cat(self.errors).double().mean().item() if self.errors else None
+        errors = torch.cat(self.errors).double() if self.errors else None
+        if errors is not None and errors.isnan().all():
+            raise ValueError(f"none of the {len(errors)} validation samples has an error: their targets y are all zero")
+        val = None if errors is None else errors.nanmean().item()
         if val is not None and not math.isfinite(val):
             raise FloatingPointError(
                 f"the validation error became {val} after epoch {self.current_epoch + 1}, at lr {self.lr:.3g}; "
-                "try a lower lr, and look for validation targets that are zero everywhere"
+                "try a lower lr"
             )
         sizes = torch.tensor(self.sizes, dtype=torch.double)
         gates = [value for name, value in self.model.named_buffers() if name.endswith(".mean_gate")]

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
-from ..checkpoint import load_info, save_model
-from ..data import replacing, save_tensors
+from ..checkpoint import save_model
+from ..data import load_tensors, remove_leftovers, replacing, save_tensors
+from ..data.weights_file import load_texts, load_weights
 from .averaging import Averaging
 from .batches import EpochBatches
 from .clock import Clock
+from .identity import WAYS, Identity, differences
 from .module import Training
 
 COLUMNS = ("epoch", "seconds", "batches", "lr", "loss", "val")
@@ -40,16 +42,18 @@ class Record(Callback):
     def __init__(
         self,
         out: Path,
+        identity: Identity,
         settings: dict[str, Any],
         info: dict[str, Any],
         batches: EpochBatches,
         clock: Clock,
         averaging: Averaging | None,
     ):
-        self.out, self.settings, self.info = out, settings, info
+        self.out, self.identity, self.settings, self.info = out, identity, settings, info
         self.batches, self.clock, self.averaging = batches, clock, averaging
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
+        self.best_digest = ""
         self.finished = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -67,7 +71,8 @@ class Record(Callback):
             average = nullcontext() if self.averaging is None else self.averaging.weights(pl_module)
             with average:
                 info = {**self.info, "epoch": row["epoch"], "val": row["val"]}
-                save_model(self.out / "best.next.safetensors", pl_module.model, info)
+                waiting = save_model(self.out / "best.next.safetensors", pl_module.model, info)
+            self.best_digest = load_texts(waiting)["tensors"]
         patience = self.settings["patience"]
         if patience is not None and row["epoch"] - self.best["epoch"] >= patience:
             trainer.should_stop = True
@@ -82,11 +87,10 @@ class Record(Callback):
 
     def settle(self) -> None:
         """Bring the folder in line with the history: keep new best weights that it knows of, drop others."""
-        for left in self.out.glob(".*.tmp"):
-            left.unlink(missing_ok=True)
+        remove_leftovers(self.out)
         waiting = self.out / "best.next.safetensors"
         if waiting.exists():
-            if self.best is not None and load_info(waiting)["epoch"] == self.best["epoch"]:
+            if load_texts(waiting)["tensors"] == self.best_digest:
                 os.replace(waiting, self.out / "best.safetensors")
             else:
                 waiting.unlink()
@@ -99,11 +103,24 @@ class Record(Callback):
             temporary.write_text(text.getvalue())
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "best": self.best, "finished": self.finished, "settings": self.settings}
+        kept = {"history": self.history, "best": self.best, "best_digest": self.best_digest}
+        return {**kept, "finished": self.finished, "identity": self.identity}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history, self.best = list(state_dict["history"]), state_dict["best"]
-        self.finished = state_dict["finished"]
+        self.best_digest, self.finished = state_dict["best_digest"], state_dict["finished"]
+
+    def load_best(self, model: nn.Module) -> None:
+        """Give ``model`` the weights that were selected.
+
+        Raises:
+            ValueError, FileNotFoundError: naming the file, if it is damaged, not this run's, or not there.
+        """
+        path = self.out / "best.safetensors"
+        tensors, texts = load_weights(path)
+        if texts["tensors"] != self.best_digest:
+            raise ValueError(f"{path} holds other weights than this run selected; {WAYS}")
+        model.load_state_dict({**tensors, **json.loads(texts["state"])})
 
 
 @contextmanager
@@ -131,20 +148,33 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         save_tensors(checkpoint, path)
 
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return load_tensors(path)
 
-def read_record(path: Path, settings: dict[str, Any], module: nn.Module) -> dict[str, Any]:
-    """The record in a checkpoint, if the checkpoint belongs to this run."""
+
+def read_record(path: Path, identity: Identity) -> dict[str, Any]:
+    """The record in a checkpoint, if the checkpoint belongs to this run.
+
+    Raises:
+        ValueError: if the file is damaged or foreign, or of another run, naming what differs and what to do.
+    """
+    checkpoint = load_tensors(path, advice="remove it, or pass resume=False to train anew")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        state, weights = checkpoint["callbacks"]["Record"], checkpoint["state_dict"]
-    except Exception as error:  # noqa: BLE001  (torch raises half a dozen kinds on a damaged file)
-        raise ValueError(
-            f"{path} is damaged or foreign ({type(error).__name__}); remove it, or pass resume=False"
-        ) from None
-    there = {**state["settings"], "weights": {name: list(value.shape) for name, value in weights.items()}}
-    here = {**settings, "weights": {name: list(value.shape) for name, value in module.state_dict().items()}}
-    for name, value in here.items():
-        if there.get(name) != value:
-            what = "another model" if name == "weights" else f"{name}={there.get(name)}, not {value}"
-            raise ValueError(f"{path.parent} holds a run with {what}; choose another folder, or pass resume=False")
+        state = checkpoint["callbacks"]["Record"]
+        changes = differences(state["identity"], identity)
+    except (KeyError, TypeError, IndexError):
+        raise ValueError(f"{path} is foreign or of an older version; {WAYS}") from None
+    if changes:
+        raise ValueError(f"{path.parent} holds a run with {changes}; {WAYS}")
     return state
+
+
+def check_vacant(out: Path) -> None:
+    """Raise if ``out`` holds what a run left, without the state to go on from.
+
+    Raises:
+        ValueError: naming the file. What was waiting to be kept when the process was killed is no such file.
+    """
+    for name in ("best.safetensors", "history.csv"):
+        if (out / name).exists():
+            raise ValueError(f"{out} holds {name} of a run, but no last.ckpt to go on from; {WAYS}")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from ..metrics import relative_l2
+from ..metrics import METRICS, defined_mean, per_channel, relative_l2
+from ..resolve import resolve
+
+PER_CHANNEL = ("relative_l2", "mean_absolute")
 
 
+@runtime_checkable
 class Task(Protocol):
     """The engine knows of a problem only what these five say.
 
@@ -22,7 +27,7 @@ class Task(Protocol):
         """What to train on, made from samples, with as little copied as can be."""
 
     def predict(self, model: nn.Module, item: Data) -> Tensor:
-        """The prediction for a batch of items, ``[N, O]`` in physical units."""
+        """The prediction for a batch of items, in the form of their ``y`` and in physical units."""
 
     def loss(self, prediction: Tensor, item: Data) -> Tensor:
         """The scalar to minimise."""
@@ -30,23 +35,85 @@ class Task(Protocol):
     def answer(self, model: nn.Module, sample: Data) -> Tensor:
         """The prediction for a batch of samples, in the form of their ``y``."""
 
-    def metric(self, answer: Tensor, sample: Data, weight: Tensor | None = None) -> Tensor:
-        """One error per sample, ``[B]``; its mean over the validation set selects the weights.
+    def metrics(self, answer: Tensor, sample: Data) -> dict[str, Tensor]:
+        """Errors of every sample by name, ``[B]`` each; NaN where the sample's target has none.
 
-        ``weight [N]`` are quadrature weights, for the error as an integral.
+        Of the first, less is better; its mean over the validation set selects the weights.
         """
 
 
-def score(prediction: Tensor, data: Data, weight: Tensor | None = None) -> Tensor:
-    """Relative L2 errors against ``data.y``, one a sample, ``[B]``; does not wait for the device."""
-    count = data.num_graphs if isinstance(data, Batch) else None
-    return relative_l2(prediction, data.y, data.get("batch"), weight, count)
+def targets(answer: Tensor, data: Data) -> tuple[Tensor, Tensor, Tensor | None, int]:
+    """``y`` and whose its rows are: what a metric takes after the answer. Does not wait for the device.
+
+    Returns:
+        ``y``, ``batch``, ``weight`` (None without, and for numbers of whole samples), B.
+
+    Raises:
+        ValueError: if ``y`` is missing, or not in the form of the answer.
+    """
+    y, count = data.get("y"), data.num_graphs if isinstance(data, Batch) else 1
+    if y is None:
+        raise ValueError("the samples have no target fields y to score against")
+    if y.shape != answer.shape:
+        found = f"the answer has shape {list(answer.shape)}, y {list(y.shape)}"
+        whole = "; a y of one row a sample is what the task 'graph-value' predicts" if len(y) == count else ""
+        raise ValueError(f"{found}{whole}")
+    if len(y) == count != data.num_nodes:
+        return y, torch.arange(count, device=y.device), None, count
+    batch = data.get("batch")
+    batch = torch.zeros(len(y), dtype=torch.long, device=y.device) if batch is None else batch
+    return y, batch, data.get("weight"), count
+
+
+def score(prediction: Tensor, data: Data) -> Tensor:
+    """Relative L2 errors against ``data.y``, one a sample, ``[B]``, as sums over nodes; for losses."""
+    y, batch, _, count = targets(prediction, data)
+    return relative_l2(prediction, y, batch, None, count)
+
+
+def all_metrics(answer: Tensor, sample: Data, names: Iterable[str], channels: int = 1) -> dict[str, Tensor]:
+    """Those of :data:`METRICS` that are named, ``[B]`` each, and of ``channels`` > 1 each one's own, "name/0" ...
+
+    The integral form is left out where there are no quadrature weights.
+    """
+    y, batch, weight, count = targets(answer, sample)
+    names = [name for name in names if name != "relative_l2_integral" or weight is not None]
+    found = {name: METRICS[name](answer, y, batch, weight, count) for name in names}
+    for name in names:
+        if name in PER_CHANNEL and channels > 1:
+            columns = per_channel(METRICS[name], answer, y, batch, weight, count, channels)  # [B, O]
+            found |= {f"{name}/{channel}": columns[:, channel] for channel in range(channels)}
+    return found
+
+
+def scores(task: Task, answer: Tensor, sample: Data, more: Iterable[str] = ()) -> dict[str, Tensor]:
+    """The task's metrics, then those of ``more`` (import paths of metrics) that are not among them. ``[B]`` each
+
+    Raises:
+        ValueError: for an unknown metric, or one that does not give a number a sample.
+    """
+    found = task.metrics(answer, sample)
+    count = sample.num_graphs if isinstance(sample, Batch) else 1
+    for name in more:
+        if name not in found:
+            found[name] = resolve(name, METRICS, "metric")(answer, *targets(answer, sample))
+    for name, values in found.items():
+        if not isinstance(values, Tensor) or values.shape != (count,):
+            shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise ValueError(f"metric {name!r} gave {shape} for {count} samples; it must give a tensor [B]")
+    return found
+
+
+def selecting(task: Task, answer: Tensor, sample: Data) -> Tensor:
+    """The first of the task's metrics, whose mean selects the weights. ``[B]``"""
+    return next(iter(task.metrics(answer, sample).values()))
 
 
 class SteadyField:
     """One field ``y [N, O]`` from one forward pass, trained and scored by the relative L2 error of each sample.
 
-    The error is that of decoded fields, summed over nodes (the Transolver family's recipe).
+    The error is that of decoded fields, summed over nodes (the Transolver family's recipe). A sample whose target is
+    zero everywhere has no relative error, and no part in the loss.
     """
 
     def items(self, samples: Sequence[Data]) -> Sequence[Data]:
@@ -56,13 +123,17 @@ class SteadyField:
         return model(item)
 
     def loss(self, prediction: Tensor, item: Data) -> Tensor:
-        return score(prediction, item).mean()
+        return defined_mean(score(prediction, item))
 
     def answer(self, model: nn.Module, sample: Data) -> Tensor:
         return self.predict(model, sample)
 
-    def metric(self, answer: Tensor, sample: Data, weight: Tensor | None = None) -> Tensor:
-        return score(answer, sample, weight)
+    def metrics(self, answer: Tensor, sample: Data) -> dict[str, Tensor]:
+        return all_metrics(answer, sample, METRICS, self.channels_of(answer))
+
+    def channels_of(self, answer: Tensor) -> int:
+        """Channels of a field, of which the answer has one time after another."""
+        return answer.shape[1]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -3,56 +3,83 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
-from .task import SteadyField
-
-FREQUENCIES = 4
+from ..metrics import defined_mean
+from .task import SteadyField, targets
 
 
 class TimeQuery(SteadyField):
-    """From inputs and a time to the field at that time.
+    r"""From inputs and a time to the field at that time.
 
-    A sample holds all times, ``y [N, T * O]``, a time after the other. An item is one of them, with the time's
-    embedding appended to ``x``; the answer is all of them, scored as one field (the Transolver family's recipe for
-    Plasticity).
+    A sample holds all times, ``y [N, T * O]``, a time after the other. An item is one of them, its place in time in
+    ``data.time [1]``, 1 / T to 1, which the model reads; the answer is all of them, scored as one field.
+
+    .. math:: \ell = \frac{1}{T} \sum_t T |\hat y_t - y_t|^2 \Big/ \sum_s |y_s|^2
+
+    so that its mean over the times is the square of the error that is scored. An error relative to each time alone
+    lets the times at which little is left decide: a field that decays, or passes through zero, is then answered by
+    almost nothing at all times.
 
     Args:
         times: T.
+        each_time: take the error relative to each time alone nevertheless, as the Transolver family's recipe for
+            Plasticity does.
 
     Raises:
-        ValueError: if ``times`` < 1, or the columns of ``y`` are no multiple of it.
+        ValueError: if ``times`` < 1; for samples whose columns of ``y`` are no multiple of it, or that have a ``time``
+            of their own.
     """
 
-    def __init__(self, times: int):
-        if not isinstance(times, int) or times < 1:
+    def __init__(self, times: int, each_time: bool = False):
+        if not isinstance(times, int) or isinstance(times, bool) or times < 1:
             raise ValueError(f"times={times!r}; it must be an integer of at least 1")
-        self.times = times
+        self.times, self.each_time = times, each_time
 
     def items(self, samples: Sequence[Data]) -> Sequence[Data]:
         return _Items(self, samples)
 
-    def item(self, sample: Data, index: int) -> Data:
-        """The sample at its time number ``index``."""
+    def at(self, sample: Data, index: int) -> Data:
+        """The sample or batch, asked for its time number ``index``."""
+        if sample.get("time") is not None:
+            raise ValueError("the sample has a time of its own beside the times that are asked for; remove data.time")
         item = copy.copy(sample)
-        time = time_embedding((index + 1) / self.times).to(sample.pos).expand(sample.num_nodes, -1)
-        item.x = time if sample.get("x") is None else torch.cat([sample.x, time], 1)
-        if sample.get("y") is not None:
-            if sample.y.shape[1] % self.times:
-                raise ValueError(f"y has {sample.y.shape[1]} columns, which do not divide into times={self.times}")
-            item.y = sample.y.chunk(self.times, 1)[index]
+        count = sample.num_graphs if isinstance(sample, Batch) else 1
+        item.time = sample.pos.new_full([count], (index + 1) / self.times)
         return item
 
+    def item(self, sample: Data, index: int) -> Data:
+        """The sample at its time number ``index``, with that time's ``y``."""
+        item = self.at(sample, index)
+        if sample.get("y") is not None:
+            if sample.y.shape[1] % self.times or not sample.y.shape[1]:
+                raise ValueError(f"y has {sample.y.shape[1]} columns, which do not divide into times={self.times}")
+            item.y = sample.y.chunk(self.times, 1)[index]
+            # Root mean square over the times of the norms that the metric adds up.
+            item.y_scale = sample.y.double().norm().div(self.times**0.5).to(sample.y.dtype).view(1, 1)
+        return item
+
+    def loss(self, prediction: Tensor, item: Data) -> Tensor:
+        if self.each_time:
+            return super().loss(prediction, item)
+        y, batch, _, count = targets(prediction, item)
+        scale = item.y_scale[:, 0]  # [B]
+        error = (prediction - y) / torch.where(scale > 0, scale, 1)[batch, None]  # before squares, which have a range
+        found = error.new_zeros(count).index_add(0, batch, error.square().sum(1))
+        return defined_mean(torch.where(scale > 0, found, torch.nan))
+
     def answer(self, model: nn.Module, sample: Data) -> Tensor:
-        return torch.cat([self.predict(model, self.item(sample, index)) for index in range(self.times)], 1)
+        return torch.cat([self.predict(model, self.at(sample, index)) for index in range(self.times)], 1)
+
+    def channels_of(self, answer: Tensor) -> int:
+        return answer.shape[1] // self.times
 
     def __repr__(self) -> str:
-        return f"TimeQuery(times={self.times})"
+        return f"TimeQuery(times={self.times}" + (", each_time=True)" if self.each_time else ")")
 
 
 class _Items(Sequence[Data]):
@@ -67,9 +94,3 @@ class _Items(Sequence[Data]):
     def __getitem__(self, index: int) -> Data:  # type: ignore[override]
         sample, time = divmod(range(len(self))[index], self.task.times)
         return self.task.item(self.samples[sample], time)
-
-
-def time_embedding(time: float) -> Tensor:
-    """``[t, sin(2^k pi t), cos(2^k pi t) for k = 0 ... 3]`` of a time in [0, 1], ``[1, 9]``."""
-    angles = [2**k * math.pi * time for k in range(FREQUENCIES)]
-    return torch.tensor([[time, *map(math.sin, angles), *map(math.cos, angles)]])

@@ -1,6 +1,8 @@
 """Encoder -> blocks -> decoder: whole models, ``model(data) -> [N, out_channels]``."""
 
 from .base import BlockStack, NeuralOperator
+from .declared import declared_shapes
+from .external import External
 from .flare import FLARE
 from .fno import FNO
 from .galerkin_transformer import GalerkinTransformer
@@ -25,6 +27,7 @@ __all__ = [
     "LRSA",
     "MODELS",
     "BlockStack",
+    "External",
     "GATv2",
     "GalerkinTransformer",
     "GraphSAGE",
@@ -39,6 +42,7 @@ __all__ = [
     "Transformer",
     "Transolver",
     "build_model",
+    "declared_shapes",
     "model_name",
     "with_defaults",
 ]

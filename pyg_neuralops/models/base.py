@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,9 +10,11 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from ..data import Mesh
+from ..data import Mesh, input_parts, node_inputs
 from ..nn import MLP, Block, Positions
+from ..nn.initial import copy_tensors
 from ..transforms import KNNPatches
+from .arguments import kept_arguments
 
 
 class NeuralOperator(nn.Module):
@@ -48,25 +48,50 @@ class NeuralOperator(nn.Module):
         """``x [N, in_channels], mesh -> [N, out_channels]``."""
         raise NotImplementedError
 
+    def inputs(self, data: Data) -> Tensor:
+        """All that the prediction depends on besides geometry, ``[N, in_channels]``: ``x``, ``theta``, and the nine
+        :func:`pyg_neuralops.data.time_features` of ``time``, the last two at every node of their sample.
+
+        Raises:
+            ValueError: if that is not ``in_channels`` or the positions are not ``pos_dim``, naming the parts: nothing
+                that the data hold is left out of a prediction in silence.
+        """
+        x, dim = node_inputs(data), data.pos.shape[1]
+        if self.in_channels not in (None, x.shape[1]):
+            parts = {name: value.shape[1] for name, value in input_parts(data).items()}
+            here = f"{parts.get('x', 0)} channels of x, {parts.get('theta', 'no')} of theta"
+            here += f", {parts['time']} of time" if "time" in parts else ", no time"
+            raise ValueError(
+                f"the data have {here}: {x.shape[1]} inputs; the model was built with in_channels={self.in_channels}"
+            )
+        if self.pos_dim not in (None, dim):
+            raise ValueError(f"the data are in {dim}D; the model was built with pos_dim={self.pos_dim}")
+        return x
+
     def forward(self, data: Data) -> Tensor:
         data = self.prepare(data)
-        pos = data.pos
-        x = pos.new_zeros(len(pos), 0) if data.get("x") is None else data.x
-        if x.shape[1] != self.in_channels or pos.shape[1] != self.pos_dim:
-            raise ValueError(
-                f"the data have {x.shape[1]} input channels in {pos.shape[1]}D; the model was built with "
-                f"in_channels={self.in_channels}, pos_dim={self.pos_dim}"
-            )
-        if len(pos) == 0:
-            return pos.new_zeros(0, self.out_channels)
+        x = self.inputs(data)
+        if len(data.pos) == 0:
+            return data.pos.new_zeros(0, self.out_channels)
         return self.core(x, Mesh.from_data(data))
+
+    def reset_parameters(self) -> None:
+        """Start anew: every parameter and buffer as the constructor makes it, in the tensors that are there.
+
+        Raises:
+            ValueError: for a model that was changed since, or whose constructor is given modules.
+        """
+        copy_tensors(self, type(self)(**self.config))
 
     @property
     def config(self) -> dict[str, Any]:
-        """The constructor's keyword arguments, from which the model can be built again; patches as their settings."""
-        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
-        values = {name: copy.copy(getattr(self, name)) for name in names}
-        return {name: v.to_config() if isinstance(v, KNNPatches) else v for name, v in values.items()}
+        """The constructor's keyword arguments, from which the model can be built again; patches as their settings.
+
+        Raises:
+            ValueError: for an argument that is kept under no attribute of its name.
+        """
+        kept = kept_arguments(self).items()
+        return {name: value.to_config() if isinstance(value, KNNPatches) else value for name, value in kept}
 
 
 class Patched:
@@ -88,7 +113,7 @@ class BlockStack(NeuralOperator):
             points (:class:`Positions`); without them a model whose mixers use relative positions only is
             translation-invariant.
         ratio: hidden width of the feed-forwards over ``hidden_channels``.
-        make_block: mixer -> block, where a model's blocks differ from ``Block(hidden_channels, mixer, ratio)``.
+        make_block: mixer -> block, where a model's blocks differ from ``Block(hidden_channels, mixer, ratio=ratio)``.
     """
 
     def __init__(
@@ -113,15 +138,19 @@ class BlockStack(NeuralOperator):
         width = hidden_channels
         self.positions = Positions(coords, pos_dim)
         self.encoder: nn.Module = MLP(in_channels + self.positions.channels, 2 * width, width)
-        block = make_block or (lambda mixer: Block(width, mixer, ratio))
+        block = make_block or (lambda mixer: Block(width, mixer, ratio=ratio))
         self.blocks = nn.ModuleList(block(make_mixer(layer)) for layer in range(num_layers))
         self.decoder: nn.Module = nn.Sequential(nn.LayerNorm(width), MLP(width, width, out_channels))
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
-        x = self.encoder(torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1))  # [N, C]
+        x = self.encode(x, mesh)
         for block in self.blocks:
             x = block(x, mesh)
         return self.decoder(x)  # [N, O]
+
+    def encode(self, x: Tensor, mesh: Mesh) -> Tensor:
+        """What the blocks start from, ``x [N, in_channels], mesh -> [N, C]``."""
+        return self.encoder(torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1))
 
 
 def check_sizes(in_channels: int, out_channels: int, pos_dim: int, hidden_channels: int, num_layers: int) -> None:

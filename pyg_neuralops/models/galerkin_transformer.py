@@ -11,7 +11,8 @@ class GalerkinTransformer(BlockStack):
     (its inverse Darcy problem): 6 layers, 192 channels, 4 heads, feed-forward ratio 2.
 
     Deviations: pre-LN blocks, where the paper's have no norm but the one inside the attention; a pointwise decoder,
-    where the paper's forward problems use a spectral one on grids; no down- and upsampling, no dropout.
+    where the paper's forward problems use a spectral one on grids; no down- and upsampling, no dropout. The "Galerkin"
+    row of the Transolver family's tables is another layer, with features softmaxed as in GNOT.
     Attention sees coordinates in every layer, so there is no switch to leave them out.
 
     Args:

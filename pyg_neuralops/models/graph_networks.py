@@ -59,7 +59,7 @@ class GraphSAGE(_OnGraph, BlockStack):
             pos_dim=pos_dim,
             hidden_channels=hidden_channels,
             num_layers=num_layers,
-            make_mixer=lambda layer: GraphMixer(SAGEConv(hidden_channels, hidden_channels), graph),
+            make_mixer=lambda layer: GraphMixer(SAGEConv(hidden_channels, hidden_channels), graph=graph),
             coords=coords,
             ratio=ratio,
         )
@@ -97,7 +97,9 @@ class GATv2(_OnGraph, BlockStack):
             hidden_channels=hidden_channels,
             num_layers=num_layers,
             make_mixer=lambda layer: GraphMixer(
-                GATv2Conv(hidden_channels, width, heads, edge_dim=pos_dim + 1 if mesh else None), graph, mesh
+                GATv2Conv(hidden_channels, width, heads, edge_dim=pos_dim + 1 if mesh else None),
+                graph=graph,
+                edge_attr=mesh,
             ),
             coords=coords,
             ratio=ratio,

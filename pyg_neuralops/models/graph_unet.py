@@ -54,7 +54,7 @@ class GraphUNet(NeuralOperator):
         width = hidden_channels
         self.positions = Positions(coords, pos_dim)
         self.encoder = MLP(in_channels + self.positions.channels, 2 * width, width)
-        self.unet = PyGGraphUNet(width, width, width, num_layers, pool_ratio)
+        self.unet = _UNet(width, width, width, num_layers, pool_ratio)
         self.decoder = nn.Sequential(nn.LayerNorm(width), MLP(width, width, out_channels))
 
     @property
@@ -68,3 +68,13 @@ class GraphUNet(NeuralOperator):
             warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
             x = x + self.unet(x, mesh.edge_index, mesh.batch)
         return self.decoder(x)  # [N, O]
+
+
+class _UNet(PyGGraphUNet):
+    """PyG's, with the square of the adjacency in float32 under autocast: it is sparse, and sparse products have no
+    half precision on the CPU."""
+
+    def augment_adj(self, edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+        with torch.autocast(edge_index.device.type, enabled=False):
+            index, weight = super().augment_adj(edge_index, edge_weight.float(), num_nodes)
+        return index, weight.to(edge_weight.dtype)

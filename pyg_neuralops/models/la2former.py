@@ -90,7 +90,7 @@ class LA2Former(Patched, BlockStack):
         if not local and names == ["none"]:
             raise ValueError("local=False with global_='none' leaves no path between nodes; keep one")
         build_global: dict[str, Callable[[], nn.Module]] = {
-            "efficient": lambda: EfficientAttention(hidden_channels, heads, project=False),
+            "efficient": lambda: EfficientAttention(hidden_channels, heads=heads, project=False),
             "galerkin": lambda: GalerkinAttention(hidden_channels, pos_dim=pos_dim, heads=heads),
             "lrsa": lambda: LowRankSpatialAttention(
                 hidden_channels, heads=heads, num_latents=num_latents, ratio=ratio, project=False
@@ -113,7 +113,7 @@ class LA2Former(Patched, BlockStack):
                     )
                 )
             mixers += [build_global[name]() for name in names if name != "none"]
-            return Fusion(hidden_channels, mixers, fusion)
+            return Fusion(hidden_channels, mixers, mode=fusion)
 
         super().__init__(
             in_channels,

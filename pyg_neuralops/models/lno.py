@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from ..data import Mesh
 from ..nn import MLP, FullAttention, ResidualMLP
+from ..nn.initial import Layer
 from ..nn.ragged import key_mask
 from .base import NeuralOperator, check_sizes
 
 
 class LNO(NeuralOperator):
     r"""Latent neural operator (Wang and Wang 2024, arXiv 2406.03923, eq. 5 to 8): 8 blocks, 128 channels, 8 heads,
-    256 latents, MLPs of 3 hidden layers in the authors' files (Darcy: 4 blocks, 2 hidden layers; Navier-Stokes:
-    256 channels, 2 hidden layers).
+    256 latents, MLPs of 3 hidden layers in the authors' files. Those of 2025-01-04 have 4 blocks for Darcy, Elasticity
+    and Plasticity, 192 channels for Elasticity and 256 for Navier-Stokes, and 2 hidden layers but for Elasticity.
 
     .. math::
         S = f_s(f_t(p)), \quad Z = \mathrm{softmax}_N(S)^\top f_b(p, x), \quad
         Z \leftarrow \mathrm{Transformer}(Z), \quad y = f_o(\mathrm{softmax}_M(S) Z)
 
     with residual MLPs f. One score matrix S, a function of positions alone, encodes and decodes, once in the whole
-    network. Deviation: none known to us beyond the scaling of positions; as there is nothing but positions to score
-    by, they cannot be left out.
+    network. Deviations: the scaling of positions, and the loss, which is that of decoded fields here and of encoded
+    targets in the authors' Darcy, Elasticity and Plasticity. As there is nothing but positions to score by, they
+    cannot be left out.
 
     Args:
         in_channels, out_channels, pos_dim, hidden_channels, heads, ratio: as :class:`LA2Former`.
@@ -53,11 +57,12 @@ class LNO(NeuralOperator):
         self.hidden_channels, self.num_layers, self.heads = hidden_channels, num_layers, heads
         self.num_latents, self.mlp_layers, self.ratio = num_latents, mlp_layers, ratio
         width = hidden_channels
-        self.trunk = ResidualMLP(pos_dim, width, width, mlp_layers)
-        self.branch = ResidualMLP(pos_dim + in_channels, width, width, mlp_layers)
-        self.score = ResidualMLP(width, width, num_latents, mlp_layers)
+        hidden: dict[str, Any] = {"hidden_channels": width, "num_layers": mlp_layers}
+        self.trunk = ResidualMLP(pos_dim, width, **hidden)
+        self.branch = ResidualMLP(pos_dim + in_channels, width, **hidden)
+        self.score = ResidualMLP(width, num_latents, **hidden)
         self.blocks = nn.ModuleList(LatentBlock(width, heads, ratio) for _ in range(num_layers))
-        self.decoder = ResidualMLP(width, width, out_channels, mlp_layers)
+        self.decoder = ResidualMLP(width, out_channels, **hidden)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
         score = mesh.dense(self.score(self.trunk(mesh.coords)))  # [B, L, M]
@@ -70,13 +75,13 @@ class LNO(NeuralOperator):
         return self.decoder(mesh.flat(score.softmax(2) @ z))  # [N, O]
 
 
-class LatentBlock(nn.Module):
+class LatentBlock(Layer):
     """Pre-LN transformer block between latents, ``[B, M, C] -> [B, M, C]``."""
 
     def __init__(self, channels: int, heads: int, ratio: float):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
-        self.attention = FullAttention(channels, heads)
+        self.attention = FullAttention(channels, heads=heads)
         self.mlp = MLP(channels, round(ratio * channels), channels)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -14,7 +14,9 @@ class LRSA(BlockStack):
 
     Encoder and decoder are those of all our stacks; the paper's per-benchmark ones (such as sinusoidal
     coordinates for cars) are not reproduced. The blocks have the published count of weights, L (23 C² + M C) and
-    18 C + 6 d more for biases and norms.
+    18 C + 6 d more for biases and norms. The released checkpoints need not be of this plain block: third parties
+    report biases on K and V, no norm before the decoder and another initialisation for cars, latents of other number
+    and width by task, options (rotary positions, gated feed-forwards) and other numbers of epochs than 500.
 
     Args:
         in_channels, out_channels, pos_dim, hidden_channels, num_layers, coords: as :class:`LA2Former`.
@@ -24,8 +26,9 @@ class LRSA(BlockStack):
         ratio: hidden width of all feed-forwards over C (1 for the paper's cars).
         latent: what mixes the latents, "attention" or "mlp".
         tied: whether compression and reconstruction share their scores.
-        structured: whether feed-forwards begin with a dense 3-wide convolution and a LayerNorm; nodes must then be
-            structured grids (``data.grid_shape``).
+        structured: whether feed-forwards begin with a dense 3-wide convolution and a LayerNorm, which the paper allows
+            on grids; nodes must then be structured grids (``data.grid_shape``). A comparison on grids with Transolver's
+            convolutions should have this form too.
 
     Raises:
         ValueError: as :class:`LowRankSpatialAttention`; in forward, for structured=True without grids.
@@ -56,12 +59,12 @@ class LRSA(BlockStack):
 
         def make_block(mixer: nn.Module) -> nn.Module:
             if not structured:
-                return Block(hidden_channels, mixer, ratio, norm=RMSNorm)
+                return Block(hidden_channels, mixer, ratio=ratio, norm=RMSNorm)
             width = round(ratio * hidden_channels)
             mlp = nn.Sequential(
                 nn.Linear(hidden_channels, width, bias=False), nn.GELU(), nn.Linear(width, hidden_channels)
             )
-            stencil = GridStencil(hidden_channels, pos_dim)
+            stencil = GridStencil(hidden_channels, dim=pos_dim)
             return Block(hidden_channels, mixer, norm=RMSNorm, mlp=mlp, stencil=stencil)
 
         super().__init__(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch import nn
 
+from ..resolve import import_path, resolve
+from .arguments import bound, construct
 from .base import NeuralOperator
+from .external import SIZES, External
 from .flare import FLARE
 from .fno import FNO
 from .galerkin_transformer import GalerkinTransformer
@@ -45,71 +46,36 @@ MODELS: dict[str, type[NeuralOperator]] = {
 }
 
 
-class External(NeuralOperator):
-    """A user's ``nn.Module`` with ``forward(data) -> [N, out_channels]`` that is not a :class:`NeuralOperator`.
-
-    It joins with its forward as it is; nothing is prepared for it.
-    """
-
-    def __init__(self, path: str, **kwargs: Any):
-        super().__init__()
-        self.path, self.kwargs = path, kwargs
-        self.module = import_class(path)(**kwargs)
-
-    def forward(self, data: Data) -> Tensor:
-        return self.module(data)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return dict(self.kwargs)
-
-
-def import_class(path: str) -> type[nn.Module]:
-    """The model class named "package.module:Class".
-
-    Raises:
-        ValueError: if there is no such module or class, or it is no ``nn.Module``.
-    """
-    module, _, name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"cannot import model {path!r}: {error}") from None
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"{path!r} is not a torch.nn.Module class")
-    return found
-
-
 def build_model(name: str, *, in_channels: int, out_channels: int, pos_dim: int = 2, **rest: Any) -> NeuralOperator:
     """A model by its registry name, or a user's own by "package.module:Class".
 
     Args:
         name: one of ``MODELS``, or an import path.
-        in_channels, out_channels, pos_dim: of the data.
+        in_channels, out_channels, pos_dim: of the data; a user's class whose constructor has no such argument is
+            built without it.
         rest: the model's own keywords, ``hidden_channels=``, ``num_layers=`` ...; its defaults otherwise.
 
     Raises:
-        ValueError: for an unknown name or keyword; says what there is.
+        ValueError: for an unknown name or keyword; says what there is. An error inside the constructor of a user's
+            class is raised as it is.
     """
-    kwargs = dict(in_channels=in_channels, out_channels=out_channels, pos_dim=pos_dim, **rest)
-    if ":" in name:
-        cls = import_class(name)
-        build = cls if issubclass(cls, NeuralOperator) else lambda **kw: External(name, **kw)
-    elif name in MODELS:
-        build = MODELS[name]
-    else:
-        raise ValueError(f"unknown model {name!r}; choose from {sorted(MODELS)} or give 'package.module:Class'")
+    cls = resolve(name, MODELS, "model", nn.Module)
+    sizes = dict(in_channels=in_channels, out_channels=out_channels, pos_dim=pos_dim)
+    given = bound(cls, {**sizes, **rest}, f"cannot build model {name!r}: ", () if name in MODELS else SIZES)
     try:
-        return build(**kwargs)
+        model = construct(cls, given)
     except TypeError as error:
-        raise ValueError(f"cannot build model {name!r}: {error}") from None
+        if name not in MODELS:
+            raise
+        raise ValueError(f"cannot build model {name!r}: {error}") from error
+    return model if isinstance(model, NeuralOperator) else External(model, given, **sizes)
 
 
 def model_name(model: NeuralOperator) -> str:
-    """The name under which :func:`build_model` builds this kind of model."""
-    if isinstance(model, External):
-        return model.path
-    for name, cls in MODELS.items():
-        if type(model) is cls:
-            return name
-    return f"{type(model).__module__}:{type(model).__qualname__}"
+    """The name under which :func:`build_model` builds this kind of model.
+
+    Raises:
+        ValueError: for a class that no import path leads to, defined inside a function.
+    """
+    found = type(model.module) if isinstance(model, External) else type(model)
+    return next((name for name, cls in MODELS.items() if found is cls), None) or import_path(found)

@@ -41,7 +41,7 @@ class Transformer(BlockStack):
             pos_dim=pos_dim,
             hidden_channels=hidden_channels,
             num_layers=num_layers,
-            make_mixer=lambda layer: FullAttention(hidden_channels, heads),
+            make_mixer=lambda layer: FullAttention(hidden_channels, heads=heads),
             coords=coords,
             ratio=ratio,
         )

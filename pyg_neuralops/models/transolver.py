@@ -5,9 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..nn import PhysicsAttention
-from ..nn.initial import small_linear
+from ..data import Mesh
+from ..nn import PhysicsAttention, TimeEmbedding
+from ..nn.initial import Layer, small_linear
 from .base import BlockStack
+
+PUBLISHED_WIDTH = 128
+TIMES = ("features", "embedding")
+TIME_FEATURES = 9
 
 
 class Transolver(BlockStack):
@@ -15,8 +20,10 @@ class Transolver(BlockStack):
     ratio 1 in the authors' scripts (Navier-Stokes: 256 channels, 32 slices).
 
     As published: pre-LN blocks, two-layer encoder of width 2 C, a learned placeholder added to its output, LayerNorm
-    and one linear layer as decoder, linear weights from N(0, 0.02²); 713,665 parameters for Elasticity. Deviation:
-    no dropout (0 in their scripts), and the slice layers keep their orthogonal start.
+    and one linear layer as decoder, linear weights from N(0, 0.02²) (below 128 channels :func:`scaled_std` of it);
+    713,665 parameters for Elasticity. Deviations: no dropout (0 in their scripts); the slice layers keep the
+    orthogonal start that their code overwrites; the placeholder is added whether there is an input field or not,
+    where theirs is for shapes only (it is one more bias).
 
     Args:
         in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords, ratio: as
@@ -24,9 +31,12 @@ class Transolver(BlockStack):
         num_slices: G.
         structured: whether slices are made by convolutions; nodes must then be structured grids
             (``data.grid_shape``).
+        time: what becomes of the time that ends the inputs: "features", encoded with the rest, or "embedding", as in
+            the authors' script for Plasticity: :class:`TimeEmbedding` of it is added to the encoder's output.
 
     Raises:
-        ValueError: as :class:`PhysicsAttention`; in forward, for structured=True without grids.
+        ValueError: as :class:`PhysicsAttention`; for an unknown ``time``; in forward, for structured=True without
+            grids.
     """
 
     def __init__(
@@ -42,9 +52,15 @@ class Transolver(BlockStack):
         structured: bool = False,
         coords: bool | str = True,
         ratio: float = 1,
+        time: str = "features",
     ):
+        if time not in TIMES:
+            raise ValueError(f"time={time!r}; choose from {list(TIMES)}")
+        embeds = time == "embedding"
+        if embeds and in_channels < TIME_FEATURES:
+            raise ValueError(f"in_channels={in_channels} with time='embedding'; time alone has {TIME_FEATURES}")
         super().__init__(
-            in_channels,
+            in_channels - TIME_FEATURES * embeds,
             out_channels,
             pos_dim=pos_dim,
             hidden_channels=hidden_channels,
@@ -55,21 +71,34 @@ class Transolver(BlockStack):
             coords=coords,
             ratio=ratio,
         )
+        self.in_channels, self.time = in_channels, time
         self.heads, self.num_slices, self.structured = heads, num_slices, structured
         self.encoder = nn.Sequential(self.encoder, Placeholder(hidden_channels))
         self.decoder = nn.Sequential(nn.LayerNorm(hidden_channels), nn.Linear(hidden_channels, out_channels))
-        self.apply(small_linear)
+        self.time_embedding = TimeEmbedding(hidden_channels) if embeds else None
+        small_linear(self, hidden_channels, PUBLISHED_WIDTH)
         for module in self.modules():
             if isinstance(module, PhysicsAttention):
-                module.reset_parameters()
+                module.reset_own()
+
+    def encode(self, x: Tensor, mesh: Mesh) -> Tensor:
+        if self.time_embedding is None:
+            return super().encode(x, mesh)
+        # The first of the time's features is the time itself.
+        fields, time = x[:, :-TIME_FEATURES], x[:, -TIME_FEATURES]
+        return super().encode(fields, mesh) + self.time_embedding(time)
 
 
-class Placeholder(nn.Module):
+class Placeholder(Layer):
     """Adds one learned vector to every node, ``[N, C] -> [N, C]``."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.vector = nn.Parameter(torch.rand(channels) / channels)
+        self.vector = nn.Parameter(torch.empty(channels))
+        self.reset_own()
+
+    def reset_own(self) -> None:
+        nn.init.uniform_(self.vector, 0, 1 / len(self.vector))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.vector

@@ -6,21 +6,20 @@ from .flare_attention import FLAREAttention
 from .full_attention import FullAttention
 from .fusion import Fusion
 from .galerkin_attention import GalerkinAttention
-from .graph_mixer import GraphMixer
+from .graph_mixer import GraphMixer, PointMixer
 from .grid import GridConv, GridStencil
 from .kernel_integral import KernelIntegral
 from .knn_attention import KNNAttention
 from .low_rank_spatial_attention import LowRankSpatialAttention
 from .memory import limit_memory
 from .mesh_graph_conv import MeshGraphConv
-from .mlp import MLP
+from .mlp import MLP, ResidualMLP
 from .patch_mixer import PatchMixer
 from .physics_attention import PhysicsAttention
-from .point_mixer import PointMixer
 from .positions import Positions
-from .residual_mlp import ResidualMLP
 from .rms_norm import RMSNorm
 from .spectral_conv import SpectralConv
+from .time_embedding import TimeEmbedding
 
 __all__ = [
     "MLP",
@@ -44,5 +43,6 @@ __all__ = [
     "RMSNorm",
     "ResidualMLP",
     "SpectralConv",
+    "TimeEmbedding",
     "limit_memory",
 ]

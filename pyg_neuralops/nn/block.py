@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..data import Mesh
+from .initial import Layer
 from .mlp import MLP
 
 
-class Block(nn.Module):
+class Block(Layer):
     """``x + mixer(norm(x))`` across nodes, then ``x + mlp(norm(x))`` within a node (pre-LN).
 
     Args:
@@ -30,8 +31,8 @@ class Block(nn.Module):
         self,
         channels: int,
         mixer: nn.Module,
-        ratio: float = 2,
         *,
+        ratio: float = 2,
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
         mlp: nn.Module | None = None,
         stencil: nn.Module | None = None,

@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from ..data import Mesh
 from .heads import check_heads
+from .initial import Layer
 
 
-class EfficientAttention(nn.Module):
+class EfficientAttention(Layer):
     r"""Efficient attention (Shen et al. 2021, arXiv 1812.01243, eq. 3).
 
     .. math:: y = W_o \, \rho_q(Q) \, (\rho_k(K)^\top V)
@@ -25,7 +26,7 @@ class EfficientAttention(nn.Module):
         ValueError: if heads does not divide channels.
     """
 
-    def __init__(self, channels: int, heads: int = 8, project: bool = True):
+    def __init__(self, channels: int, *, heads: int = 8, project: bool = True):
         super().__init__()
         self.heads, self.width = heads, check_heads(channels, heads)
         self.qkv = nn.Linear(channels, 3 * channels)

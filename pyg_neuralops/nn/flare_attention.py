@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from ..data import Mesh
 from .heads import check_heads
+from .initial import Layer
+from .mlp import ResidualMLP
 from .ragged import gather, scatter, split_heads
-from .residual_mlp import ResidualMLP
 
 
-class FLAREAttention(nn.Module):
+class FLAREAttention(Layer):
     r"""FLARE (Puri et al. 2025, arXiv 2508.12594), O(N M).
 
     .. math:: Z = \mathrm{SDPA}(P, K, V), \qquad y = W_o \, \mathrm{SDPA}(K, P, Z)
@@ -35,11 +36,14 @@ class FLAREAttention(nn.Module):
         if num_latents < 1:
             raise ValueError(f"num_latents={num_latents}; it must be at least 1")
         self.query = nn.Parameter(torch.empty(heads, num_latents, width))
-        self.k, self.v = (ResidualMLP(channels, channels, channels, num_layers, ends=True) for _ in range(2))
+        self.k, self.v = (
+            ResidualMLP(channels, channels, hidden_channels=channels, num_layers=num_layers, ends=True)
+            for _ in range(2)
+        )
         self.out = nn.Linear(channels, channels)
-        self.reset_parameters()
+        self.reset_own()
 
-    def reset_parameters(self) -> None:
+    def reset_own(self) -> None:
         nn.init.normal_(self.query, std=0.1)
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:

@@ -6,11 +6,12 @@ from torch import Tensor, nn
 
 from ..data import Mesh
 from .heads import check_heads
+from .initial import Layer
 from .ragged import among, attend, split_heads
 from .rms_norm import RMSNorm
 
 
-class FullAttention(nn.Module):
+class FullAttention(Layer):
     r"""Multi-head softmax attention (Vaswani et al. 2017, arXiv 1706.03762, eq. 1), O(N²).
 
     .. math:: y = W_o \, \mathrm{softmax}(Q K^\top / \sqrt d) \, V
@@ -28,7 +29,7 @@ class FullAttention(nn.Module):
         ValueError: if heads does not divide channels.
     """
 
-    def __init__(self, channels: int, heads: int = 8, *, bias: bool = True, qk_norm: bool = False):
+    def __init__(self, channels: int, *, heads: int = 8, bias: bool = True, qk_norm: bool = False):
         super().__init__()
         self.heads, width = heads, check_heads(channels, heads)
         self.qkv = nn.Linear(channels, 3 * channels, bias=bias)

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Mesh
+from .initial import Layer
 
 MODES = ("concat", "gate")
 
 
-class Fusion(nn.Module):
+class Fusion(Layer):
     """Mixers in parallel on the same input, fused at every node.
 
     - "concat": ``W_o [m_1(x); ...; m_n(x)]``, n C -> C (after LA2Former, arXiv 2504.13480);
@@ -32,7 +33,7 @@ class Fusion(nn.Module):
 
     mean_gate: Tensor
 
-    def __init__(self, channels: int, mixers: Sequence[nn.Module], mode: str = "concat"):
+    def __init__(self, channels: int, mixers: Sequence[nn.Module], *, mode: str = "concat"):
         super().__init__()
         if mode not in MODES:
             raise ValueError(f"mode={mode!r}; choose from {list(MODES)}")
@@ -43,7 +44,12 @@ class Fusion(nn.Module):
         self.out = nn.Linear(len(mixers) * channels if mode == "concat" else channels, channels)
         if mode == "gate":
             self.gate = nn.Linear(2 * channels, channels)
-            self.register_buffer("mean_gate", torch.full((), 0.5), persistent=False)
+            self.register_buffer("mean_gate", torch.empty(()), persistent=False)
+        self.reset_own()
+
+    def reset_own(self) -> None:
+        if self.mode == "gate":
+            self.mean_gate.fill_(0.5)
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         parts = [mixer(x, mesh) for mixer in self.mixers]  # each [N, C]

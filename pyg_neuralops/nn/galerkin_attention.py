@@ -7,15 +7,17 @@ from torch import Tensor, nn
 
 from ..data import Mesh
 from .heads import check_heads
+from .initial import Layer
 
 
-class GalerkinAttention(nn.Module):
+class GalerkinAttention(Layer):
     r"""Galerkin-type attention (Cao 2021, arXiv 2105.14995, eq. 8).
 
     .. math:: y = W_o \, Q \, (\tilde K^\top \tilde V) / n
 
     per head, with a LayerNorm per head on K and V, and the coordinates appended to q, k and v of every head. The
-    projections start near a small multiple of the identity (Xavier gain 1e-2 plus 1e-2 I).
+    projections start near a small multiple of the identity (Xavier gain 1e-2 plus 1e-2 I). What the Transolver family's
+    tables call Galerkin is the softmax-feature form, q (k^T v) / n with q and k softmaxed over features, not this.
 
     Args:
         channels: C. pos_dim: D. heads: H, a divisor of C. project: always true here: W_o also takes the
@@ -33,9 +35,9 @@ class GalerkinAttention(nn.Module):
         self.q, self.k, self.v = (nn.Linear(channels, channels) for _ in range(3))
         self.norm_k, self.norm_v = (HeadNorm(heads, self.width) for _ in range(2))
         self.out = nn.Linear(heads * (self.width + pos_dim), channels)
-        self.reset_parameters()
+        self.reset_own()
 
-    def reset_parameters(self) -> None:
+    def reset_own(self) -> None:
         for linear in (self.q, self.k, self.v):
             nn.init.xavier_uniform_(linear.weight, gain=1e-2)
             with torch.no_grad():
@@ -55,14 +57,19 @@ class GalerkinAttention(nn.Module):
         return f"heads={self.heads}"
 
 
-class HeadNorm(nn.Module):
+class HeadNorm(Layer):
     """LayerNorm over each head's features, with a scale and shift per head. ``[N, H, d] -> [N, H, d]``"""
 
     def __init__(self, heads: int, width: int, eps: float = 1e-5):
         super().__init__()
         self.eps = eps
-        self.weight = nn.Parameter(torch.ones(heads, width))
-        self.bias = nn.Parameter(torch.zeros(heads, width))
+        self.weight = nn.Parameter(torch.empty(heads, width))
+        self.bias = nn.Parameter(torch.empty(heads, width))
+        self.reset_own()
+
+    def reset_own(self) -> None:
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps) * self.weight + self.bias

@@ -1,15 +1,16 @@
-"""``GraphMixer``: any PyG convolution as a mixer."""
+"""``GraphMixer`` and ``PointMixer``: any PyG convolution as a mixer."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from ..data import Mesh
+from .initial import Layer
 
 GRAPHS = ("mesh", "patches")
 
 
-class GraphMixer(nn.Module):
+class GraphMixer(Layer):
     """Runs a convolution ``conv(x, edge_index)`` on the mesh edges or on the patches.
 
     Args:
@@ -23,7 +24,7 @@ class GraphMixer(nn.Module):
         ValueError: for an unknown graph, or edge attributes asked of patches; in forward, if patches are not there.
     """
 
-    def __init__(self, conv: nn.Module, graph: str = "mesh", edge_attr: bool = False):
+    def __init__(self, conv: nn.Module, *, graph: str = "mesh", edge_attr: bool = False):
         super().__init__()
         if graph not in GRAPHS:
             raise ValueError(f"graph={graph!r}; choose from {list(GRAPHS)}")
@@ -39,3 +40,24 @@ class GraphMixer(nn.Module):
         if mesh.patches is None:
             raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
         return self.conv(x, mesh.patches.index)
+
+
+class PointMixer(Layer):
+    """Runs a convolution ``conv(x, pos, edge_index)`` on the patches, with scaled positions.
+
+    Such convolutions feed relative positions to MLPs, which want numbers of order one.
+
+    Args:
+        conv: a PyG convolution C -> C, such as ``PointTransformerConv``.
+
+    Shapes: ``x [N, C], mesh with patches -> [N, C]``.
+    """
+
+    def __init__(self, conv: nn.Module):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
+        if mesh.patches is None:
+            raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
+        return self.conv(x, mesh.coords.to(x.dtype), mesh.patches.index)

@@ -7,6 +7,7 @@ import math
 from torch import Tensor, nn
 
 from ..data import Mesh
+from .initial import Layer
 
 CONVOLUTIONS: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -27,7 +28,7 @@ def to_grid(x: Tensor, mesh: Mesh, dim: int) -> Tensor:
     return x.view(-1, *shape, x.shape[-1])
 
 
-class GridConv(nn.Module):
+class GridConv(Layer):
     """A convolution over the axes of a structured grid, zero-padded to keep its shape.
 
     Args:
@@ -36,7 +37,7 @@ class GridConv(nn.Module):
     Shapes: ``x [N, in_channels], mesh -> [N, out_channels]``.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, dim: int = 2, kernel: int = 3):
+    def __init__(self, in_channels: int, out_channels: int, *, dim: int = 2, kernel: int = 3):
         super().__init__()
         self.dim = dim
         self.conv = CONVOLUTIONS[dim](in_channels, out_channels, kernel, padding=kernel // 2)
@@ -46,13 +47,13 @@ class GridConv(nn.Module):
         return y.movedim(1, -1).flatten(0, self.dim)
 
 
-class GridStencil(nn.Module):
+class GridStencil(Layer):
     """Dense 3-wide convolution, then LayerNorm: what LRSA's feed-forward begins with on structured grids
     (arXiv 2604.03582). ``x [N, C], mesh -> [N, C]``"""
 
-    def __init__(self, channels: int, dim: int = 2):
+    def __init__(self, channels: int, *, dim: int = 2):
         super().__init__()
-        self.conv, self.norm = GridConv(channels, channels, dim), nn.LayerNorm(channels)
+        self.conv, self.norm = GridConv(channels, channels, dim=dim), nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         return self.norm(self.conv(x, mesh))

@@ -12,6 +12,7 @@ from torch_geometric.utils import softmax
 
 from ..ops import EdgeTiles, incoming_reach, nearest_image, tiled_attention
 from .heads import check_heads
+from .initial import reset_parts
 
 SOFT_MASKS = ("head", "layer", "none")
 INITIAL_STRENGTH = 0.1  # a weak mask: nearly the plain softmax
@@ -78,10 +79,14 @@ class KNNAttention(MessagePassing):
         self.mask = nn.Parameter(torch.empty(shape))
         self.direction = nn.Parameter(torch.empty(heads, key_width, pos_dim)) if direction else None
         self.max_mib: float | None = None  # see :func:`pyg_neuralops.nn.limit_memory`
-        self.reset_parameters()
+        self.reset_own()
 
     def reset_parameters(self) -> None:
-        super().reset_parameters()
+        reset_parts(self)
+        self.reset_own()
+
+    def reset_own(self) -> None:
+        # Drawn a second time, as it always was, so that a seed keeps its numbers.
         self.qkv.reset_parameters()
         if isinstance(self.out, nn.Linear):
             self.out.reset_parameters()

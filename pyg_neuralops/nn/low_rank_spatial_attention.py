@@ -8,14 +8,16 @@ from torch import Tensor, nn
 from ..data import Mesh
 from .full_attention import FullAttention
 from .heads import check_heads
+from .initial import SMALL_STD, Layer, scaled_std
 from .mlp import MLP
 from .ragged import gather, scatter, split_heads
 from .rms_norm import RMSNorm, normalize
 
 LATENT_MIXERS = ("attention", "mlp")
+PUBLISHED_WIDTH = 128
 
 
-class LowRankSpatialAttention(nn.Module):
+class LowRankSpatialAttention(Layer):
     r"""LRSA (arXiv 2604.03582): a rank-M global mixer made of standard attention only, O(N M).
 
     .. math::
@@ -69,7 +71,7 @@ class LowRankSpatialAttention(nn.Module):
         self.mix_norms = nn.ModuleList(RMSNorm(channels) for _ in range(3))
         self.latent_mlps = nn.ModuleList(MLP(channels, hidden, channels) for _ in range(2))
         self.latent_mixer: FullAttention | MLP = (
-            FullAttention(channels, heads, bias=False, qk_norm=True)
+            FullAttention(channels, heads=heads, bias=False, qk_norm=True)
             if latent == "attention"
             else MLP(channels, hidden, channels)
         )
@@ -78,10 +80,11 @@ class LowRankSpatialAttention(nn.Module):
         if not tied:
             self.norm_q2, self.norm_k2 = RMSNorm(width), RMSNorm(width)
         self.out = nn.Linear(channels, channels) if project else nn.Identity()
-        self.reset_parameters()
+        self.reset_own()
 
-    def reset_parameters(self) -> None:
-        nn.init.normal_(self.query, std=0.02)
+    def reset_own(self) -> None:
+        channels = self.compressed.in_features
+        nn.init.normal_(self.query, std=scaled_std(SMALL_STD, channels, PUBLISHED_WIDTH))
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         rows = self.points(x).chunk(2 if self.tied else 3, -1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
+from .initial import reset_parts
 from .mlp import MLP
 
 
@@ -15,7 +16,9 @@ class MeshGraphConv(MessagePassing):
     .. math::
         e'_{ij} = e_{ij} + f_e(e_{ij}, x_i, x_j), \qquad x'_i = x_i + f_x\Big(x_i, \sum_j e'_{ij}\Big)
 
-    with :math:`f` MLPs of two hidden ReLU layers and a LayerNorm on the output. The first layer of
+    The sum takes the updated edges, as in the paper; the released code sums the updates :math:`f_e` alone, and adds
+    the residual to the edges afterwards.
+    The :math:`f` are MLPs of two hidden ReLU layers and a LayerNorm on the output. The first layer of
     :math:`f_e` is applied to nodes before they are gathered to edges: the same sum, at N rows instead of E.
 
     Args:
@@ -33,6 +36,9 @@ class MeshGraphConv(MessagePassing):
         self.node_mlp = nn.Sequential(
             MLP(2 * channels, channels, channels, channels, act=nn.ReLU), nn.LayerNorm(channels)
         )
+
+    def reset_parameters(self) -> None:
+        reset_parts(self)
 
     def forward(self, x: Tensor, edge_index: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         source, target = self.source_in(x), self.target_in(x)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data import Mesh
+from .initial import Layer
 from .knn_attention import KNNAttention
 
 
-class PatchMixer(nn.Module):
+class PatchMixer(Layer):
     """Runs a :class:`KNNAttention` on the patches of the mesh, as tiles where there are any.
 
     Shapes: ``x [N, C], mesh with patches -> [N, C]``.

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from ..data import Mesh
 from .grid import GridConv
 from .heads import check_heads
+from .initial import Layer
 from .ragged import split_heads, to_dense, to_flat
 
 
-class PhysicsAttention(nn.Module):
+class PhysicsAttention(Layer):
     r"""Physics-Attention of Transolver (Wu et al. 2024, arXiv 2402.02366, eq. 1 to 4), O(N G).
 
     .. math::
@@ -44,15 +45,15 @@ class PhysicsAttention(nn.Module):
             raise ValueError(f"num_slices={num_slices}; it must be at least 1")
         self.structured = structured
         self.points: nn.Module = (
-            GridConv(channels, 2 * channels, pos_dim) if structured else nn.Linear(channels, 2 * channels)
+            GridConv(channels, 2 * channels, dim=pos_dim) if structured else nn.Linear(channels, 2 * channels)
         )
         self.slices = nn.Linear(width, num_slices)
         self.temperature = nn.Parameter(torch.empty(heads, 1, 1))
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(channels, channels)
-        self.reset_parameters()
+        self.reset_own()
 
-    def reset_parameters(self) -> None:
+    def reset_own(self) -> None:
         nn.init.orthogonal_(self.slices.weight)
         nn.init.constant_(self.temperature, 0.5)
 

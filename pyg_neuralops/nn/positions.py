@@ -6,13 +6,15 @@ import math
 from itertools import product
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from .initial import Layer
 
 PER_AXIS = 8
 CHOICES = (True, False, "reference-grid")
 
 
-class Positions(nn.Module):
+class Positions(Layer):
     """The coordinates, nothing, or the distances to a grid of reference points, ``[N, D] -> [N, channels]``.
 
     Coordinates should come standardised, as :class:`pyg_neuralops.normalize.Normalized` gives them: the reference
@@ -38,10 +40,15 @@ class Positions(nn.Module):
         self.coords = coords if isinstance(coords, str) else bool(coords)
         self.channels = pos_dim * bool(coords)
         if coords == "reference-grid":
-            # A uniform variable of standard deviation 1 runs from -sqrt(3) to sqrt(3).
-            axis = torch.linspace(-math.sqrt(3), math.sqrt(3), PER_AXIS).tolist()
-            self.register_buffer("points", torch.tensor(list(product(axis, repeat=pos_dim))), persistent=False)
             self.channels = PER_AXIS**pos_dim
+            self.register_buffer("points", torch.empty(self.channels, pos_dim), persistent=False)
+            self.reset_own()
+
+    def reset_own(self) -> None:
+        if self.coords == "reference-grid":
+            # A uniform variable of standard deviation 1 runs from -sqrt(3) to sqrt(3).
+            axis = torch.linspace(-math.sqrt(3), math.sqrt(3), PER_AXIS, device="cpu").tolist()
+            self.points.copy_(torch.tensor(list(product(axis, repeat=self.points.shape[1])), device="cpu"))
 
     def forward(self, coords: Tensor) -> Tensor:
         if not self.coords:

@@ -8,8 +8,10 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from .initial import Layer
 
-class SpectralConv(nn.Module):
+
+class SpectralConv(Layer):
     r"""Fourier layer of FNO (Li et al. 2021, arXiv 2010.08895, eq. 4): :math:`y = F^{-1}(R \cdot F x)`.
 
     R mixes channels at each of the lowest modes; higher ones are dropped. Along the last axis half the spectrum
@@ -28,9 +30,9 @@ class SpectralConv(nn.Module):
         self.channels, self.modes = channels, tuple(modes)
         corners = 2 ** (len(self.modes) - 1)
         self.weight = nn.Parameter(torch.empty(corners, channels, channels, *self.modes, 2))
-        self.reset_parameters()
+        self.reset_own()
 
-    def reset_parameters(self) -> None:
+    def reset_own(self) -> None:
         nn.init.uniform_(self.weight, 0, 1 / self.channels**2)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from .parts import make_part
+from .parts import is_part, make_part
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
 """Set to 1 in a worker: the processes share the cores among themselves."""
@@ -34,7 +34,7 @@ def make_parts(
     part_size: int = 8,
     advance: Callable[[int], object] = lambda count: None,
 ) -> list[Path]:
-    """Make the part files of ``folder`` that are missing; each appears whole or not at all.
+    """Make the part files of ``folder`` that are missing, damaged, or another task's; each appears whole or not at all.
 
     Args:
         function: ``"package.module:name"`` of a solver ``(seed, **parameters) -> dataclass of arrays``.
@@ -58,10 +58,17 @@ def make_parts(
     for first in range(0, len(seeds), part_size):
         part = [list(map(int, seed)) for seed in seeds[first : first + part_size]]
         paths.append(folder / f"{first:07d}-{first + len(part) - 1:07d}.npz")
-        if paths[-1].exists():
+        task: dict[str, Any] = {
+            "function": function,
+            "parameters": dict(parameters),
+            "seeds": part,
+            "path": str(paths[-1]),
+        }
+        if is_part(paths[-1], task):
             advance(len(part))
         else:
-            tasks.append({"function": function, "parameters": dict(parameters), "seeds": part, "path": str(paths[-1])})
+            paths[-1].unlink(missing_ok=True)
+            tasks.append(task)
     if workers == 0:
         for task in tasks:
             for _ in make_part(**task):

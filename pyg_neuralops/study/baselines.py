@@ -12,7 +12,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from ..data import MeshData
-from ..metrics import relative_l2
+from ..engine import Scores, SteadyField, Task, collect
+from ..metrics import defined_mean
 
 Predictor = Callable[[MeshData], Tensor]
 NEAREST = 32
@@ -26,28 +27,38 @@ class Baseline:
 
     Attributes:
         name: "mean", "1-nn" or "ridge".
-        errors: relative L2 of every test sample ``[S]``, or None.
-        predict: sample -> field ``[N, O]``, or None.
+        scores: metrics of the test samples, or None.
+        predict: sample -> what its ``y`` may be, or None.
         seconds: to fit and to predict the test set.
         reason: why the baseline does not apply, or a remark.
     """
 
     name: str
-    errors: Tensor | None = None
+    scores: Scores | None = None
     predict: Predictor | None = None
     seconds: float = 0.0
     reason: str = ""
 
 
 def trivial_baselines(
-    train: Sequence[MeshData], val: Sequence[MeshData] | None, test: Sequence[MeshData]
+    train: Sequence[MeshData],
+    val: Sequence[MeshData] | None,
+    test: Sequence[MeshData],
+    task: Task | None = None,
+    metrics: Sequence[str] = (),
 ) -> list[Baseline]:
-    """The three baselines, fitted on ``train`` (ridge chooses its penalty on ``val``), scored on ``test``."""
+    """The three baselines, fitted on ``train`` (ridge chooses its penalty on ``val``), scored on ``test``.
+
+    Args:
+        task: whose metrics to take, as models are scored, ``SteadyField()`` by default.
+        metrics: further ones by import path.
+    """
+    task = SteadyField() if task is None else task
     shared = same_points([*train, *(val or ()), *test])
     builders: dict[str, Callable[[], Predictor]] = {
         "mean": lambda: mean_field(train, shared),
         "1-nn": lambda: nearest_sample(train),
-        "ridge": lambda: ridge(train, val),
+        "ridge": lambda: ridge(train, val, task),
     }
     found = []
     for name, build in builders.items():
@@ -55,14 +66,25 @@ def trivial_baselines(
             found.append(Baseline(name, reason="the samples do not share their points"))
             continue
         if name == "ridge" and train[0].in_channels == 0:
-            found.append(Baseline(name, reason="there is no input field x"))
+            found.append(Baseline(name, reason="there is no input field"))
             continue
         start = time.perf_counter()
         predict = build()
-        errors = torch.cat([relative_l2(predict(sample), sample.y) for sample in test])
-        remark = "" if name != "mean" or shared else f"of position: the {NEAREST} nearest training values"
-        found.append(Baseline(name, errors, predict, time.perf_counter() - start, remark))
+        scores = score_baseline(predict, test, task, metrics)
+        by_position = name == "mean" and not (shared or whole(train))
+        remark = f"of position: the {NEAREST} nearest training values" if by_position else ""
+        found.append(Baseline(name, scores, predict, time.perf_counter() - start, remark))
     return found
+
+
+def score_baseline(predict: Predictor, samples: Sequence[MeshData], task: Task, metrics: Sequence[str] = ()) -> Scores:
+    """The task's metrics of a baseline on samples."""
+    return collect(task, ((predict(sample), sample) for sample in samples), metrics)
+
+
+def whole(samples: Sequence[MeshData]) -> bool:
+    """Whether targets are numbers of whole samples, ``y [1, O]``."""
+    return all(len(sample.y) == 1 for sample in samples)
 
 
 def same_points(samples: Sequence[MeshData]) -> bool:
@@ -75,10 +97,10 @@ def mean_field(train: Sequence[MeshData], shared: bool) -> Predictor:
     """The mean training field: at each node where nodes are shared, else as a function of position.
 
     In the second case a value is the average of the nearest training values, whatever sample they come from;
-    of very many values a random part is kept.
+    of very many values a random part is kept. Numbers of whole samples have their mean.
     """
-    if shared:
-        mean = torch.stack([sample.y for sample in train]).mean(0)
+    if shared or whole(train):
+        mean = torch.stack([sample.y for sample in train]).double().mean(0).to(train[0].y.dtype)
         return lambda sample: mean
     pos = torch.cat([sample.pos for sample in train]).numpy()
     y = torch.cat([sample.y for sample in train])
@@ -95,7 +117,7 @@ def mean_field(train: Sequence[MeshData], shared: bool) -> Predictor:
 
 
 def nearest_sample(train: Sequence[MeshData]) -> Predictor:
-    """The field of the training sample that is nearest in inputs and geometry, carried over by nearest points.
+    """``y`` of the training sample that is nearest in inputs and geometry, a field carried over by nearest points.
 
     Samples are compared on a raster over the training domain: inputs at the nearest node, standardised per
     channel, and the distance to the nearest node where there is none close by (which shows holes and outlines).
@@ -105,17 +127,18 @@ def nearest_sample(train: Sequence[MeshData]) -> Predictor:
     dim = pos.shape[1]
     ticks = [torch.linspace(float(a), float(b), RASTER[dim]) for a, b in zip(low, high, strict=True)]
     raster = torch.cartesian_prod(*ticks).view(-1, dim).numpy()  # [G, D]
-    described = torch.stack([_describe(sample, raster) for sample in train])  # [S, G, F + 1]
+    described = torch.stack([_describe(sample, raster) for sample in train])  # [S, G, F + 1], float64
     mean, std = described.mean((0, 1)), described.std((0, 1), correction=0)
     # A gap far below the node spacing is chance, not geometry, and must not be blown up to unit size.
     std[-1] = std[-1].clamp_min(0.1 * float(np.mean([_spacing(sample.pos.numpy()) for sample in train])))
-    varies = std > 1e-6 * mean.abs().clamp_min(1e-30)
-    scale = torch.where(varies, 1 / std.clamp_min(1e-30), torch.zeros_like(std))
+    scale = torch.where(std > 1e-6 * mean.abs(), 1 / std, 0)  # a constant channel tells nothing
     known = ((described - mean) * scale).flatten(1)
 
     def predict(sample: MeshData) -> Tensor:
         here = ((_describe(sample, raster) - mean) * scale).flatten()
         source = train[int((known - here).square().sum(1).argmin())]
+        if len(source.y) == 1:
+            return source.y
         index = cKDTree(source.pos.numpy()).query(sample.pos.numpy())[1]
         return source.y[torch.from_numpy(index)]
 
@@ -129,8 +152,15 @@ def _describe(sample: MeshData, raster: np.ndarray) -> Tensor:
     # Two meshes of one domain must look alike. Of uniformly random points in D dimensions one place in 10^4 is
     # farther than 4^(1/D) times the 0.9-quantile of their spacing from all of them.
     gap = np.maximum(distance - 4 ** (1 / points.shape[1]) * _spacing(points), 0)
-    column = torch.from_numpy(gap).float()[:, None]  # [G, 1]
-    return column if sample.get("x") is None else torch.cat([sample.x[torch.from_numpy(index)], column], 1)
+    column = torch.from_numpy(gap).double()[:, None]  # [G, 1]
+    return torch.cat([_inputs(sample)[torch.from_numpy(index)].double(), column], 1)
+
+
+def _inputs(sample: MeshData) -> Tensor:
+    """Input fields, global parameters and time at the nodes, ``[N, F + P + 1]``, as they are."""
+    found = [] if sample.get("x") is None else [sample.x]
+    found += [sample[name].expand(sample.num_nodes, -1) for name in ("theta", "time") if sample.get(name) is not None]
+    return torch.cat(found, 1) if found else sample.pos[:, :0]
 
 
 def _spacing(points: np.ndarray) -> float:
@@ -138,17 +168,19 @@ def _spacing(points: np.ndarray) -> float:
     return float(np.quantile(cKDTree(points).query(points, k=2)[0][:, 1], 0.9)) if len(points) > 1 else 0.0
 
 
-def ridge(train: Sequence[MeshData], val: Sequence[MeshData] | None) -> Predictor:
+def ridge(train: Sequence[MeshData], val: Sequence[MeshData] | None, task: Task | None = None) -> Predictor:
     """Linear regression from all inputs to all targets with a penalty, in kernel form; shared nodes only.
 
-    The penalty is the best on ``val``, or on every fifth training sample where there is none.
+    The penalty is the best on ``val``, or on every fifth training sample where there is none, by the task's metric.
     """
+    task = SteadyField() if task is None else task
     fit, check = (train, val) if val else ([s for i, s in enumerate(train) if i % 5], train[::5])
     if not fit:
         fit = check
-    x = torch.stack([sample.x for sample in fit]).double()  # [S, N, F]
+    x = torch.stack([_inputs(sample) for sample in fit]).double()  # [S, N, F]
     centre, scale = x.mean((0, 1)), x.std((0, 1), correction=0)
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    constant = scale <= 1e-7 * centre.abs()  # rounding leaves about this much of a constant channel
+    scale = torch.where(constant, torch.inf, scale)
     rows = ((x - centre) / scale).flatten(1)
     offset = rows.mean(0)
     rows = rows - offset
@@ -162,12 +194,12 @@ def ridge(train: Sequence[MeshData], val: Sequence[MeshData] | None) -> Predicto
         dual = vectors @ (projected / (values.clamp_min(0) + penalty * unit)[:, None])  # [S, N * O]
 
         def predict(sample: MeshData) -> Tensor:
-            row = ((sample.x.double() - centre) / scale).flatten() - offset
-            return (mean + (rows @ row @ dual).view_as(mean)).float()
+            row = ((_inputs(sample).double() - centre) / scale).flatten() - offset
+            return (mean + (rows @ row @ dual).view_as(mean)).to(fit[0].y.dtype)
 
         return predict
 
     def error(predict: Predictor) -> float:
-        return float(torch.cat([relative_l2(predict(sample), sample.y) for sample in check]).mean())
+        return float(defined_mean(score_baseline(predict, check, task).first))
 
     return min((predictor(10.0**power) for power in range(-7, 4)), key=error)

@@ -7,22 +7,24 @@ import json
 import logging
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..models import NeuralOperator, build_model
 from .baselines import Baseline, trivial_baselines
 from .data import Splits, load_splits
-from .provenance import environment, read_json, write_json
+from .provenance import environment, read_json, read_result, write_json
 from .report import write_report
-from .run import Prepared, check_run_folder, differences, identity, prepare, summary, train_run
+from .run import Prepared, check_run_folder, differences, identity, prepare, train_run, unscored
+from .scores import check_metrics, own_metrics, summaries
 from .settings import Comparison
-from .table import percent
+from .table import show
 
 log = logging.getLogger(__name__)
 # Where results and data lie and who made the data do not change a result, and models and seeds may come and go:
 # each run is checked by itself.
-NOT_COMPARED = ("out", "root", "workers", "models", "overrides", "seeds", "seed")
+NOT_COMPARED = ("out", "root", "workers", "models", "overrides", "seeds", "seed", "metrics")
 
 
 def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
@@ -46,16 +48,22 @@ def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
     for label, seed in _asked(comparison):
         expected = identity(splits, *comparison.model(label), comparison.recipe(label), seed)
         check_run_folder(run_folder(out, label, seed), expected)
-    write_json(out / "comparison.json", {"comparison": comparison.to_dict(), "digest": splits.info["digest"]})
+    names = splits.info.get("names", {}).get("y", ())
+    check_metrics(comparison.metrics, splits.task, splits.test, names)
+    settings = {"comparison": comparison.to_dict(), "digest": splits.info["digest"]}
+    write_json(out / "comparison.json", settings, of="comparison")
 
-    baselines = trivial_baselines(splits.train, splits.val, splits.test)
-    for baseline in baselines:
-        said = f"n/a, {baseline.reason}" if baseline.errors is None else percent(float(baseline.errors.mean()))
-        log.info("baseline %s: test error %s", baseline.name, said)
+    own = list(own_metrics(comparison.metrics))
+    baselines = trivial_baselines(splits.train, splits.val, splits.test, splits.task, own)
+    known = {baseline.name: _to_dict(baseline, names, splits) for baseline in baselines}
+    for name, found in known.items():
+        log.info(
+            "baseline %s: test error %s", name, _said(found) if "test" in found else f"n/a, {found['not_applicable']}"
+        )
     results = {
         "comparison": comparison.to_dict(),
         "data": splits.info,
-        "baselines": {baseline.name: _to_dict(baseline) for baseline in baselines},
+        "baselines": known,
         "runs": _run_all(comparison, splits, models, progress),
         "wall_seconds": time.perf_counter() - start,
         "environment": environment(),
@@ -81,16 +89,19 @@ def _run_all(
 ) -> list[dict[str, Any]]:
     asked = _asked(comparison)
     folders = {run: run_folder(Path(comparison.out), *run) for run in asked}
-    missing = sum(not (folder / "result.json").exists() for folder in folders.values())
+    own = own_metrics(comparison.metrics)
+    results = {run: read_result(folder) for run, folder in folders.items() if (folder / "result.json").exists()}
+    done = {run: found for run, found in results.items() if not unscored(found, own)}
+    missing = len(asked) - len(done)
     runs: list[dict[str, Any]] = []
     spent: list[float] = []
     prepared: tuple[str, Prepared] | None = None
     for label, seed in asked:
         folder = folders[label, seed]
         head = f"[{len(runs) + 1}/{len(asked)}] {label}, seed {seed}"
-        if (folder / "result.json").exists():
-            runs.append({**read_json(folder / "result.json"), "model": label})
-            log.info("%s: done before, test error %s", head, percent(runs[-1]["test"]["mean"]))
+        if (label, seed) in done:
+            runs.append({**done[label, seed], "model": label})
+            log.info("%s: done before, test error %s", head, _said(runs[-1]))
             continue
         if prepared is None or prepared[0] != label:
             prepared = label, prepare(models[label], splits)
@@ -104,6 +115,7 @@ def _run_all(
             seed,
             folder,
             label=label,
+            metrics=comparison.metrics,
             progress=progress,
             title=title,
         )
@@ -112,7 +124,7 @@ def _run_all(
         log.info(
             "%s: test error %s after %d epochs, %.0f s of training%s",
             head,
-            percent(result["test"]["mean"]),
+            _said(result),
             result["epochs"],
             result["train_seconds"],
             _left(comparison.seconds, spent, missing - len(spent)),
@@ -130,8 +142,15 @@ def _left(seconds: float | None, spent: list[float], runs: int) -> str:
 
 
 def run_folder(out: Path, label: str, seed: int) -> Path:
-    """The folder of one run; a label such as "package.module:Class" becomes a portable name."""
-    return out / re.sub(r"[^\w.-]", "_", label) / f"seed{seed}"
+    """The folder of one run; a label such as "package.module:Class" becomes a portable name.
+
+    Raises:
+        ValueError: for a label that is no name, such as "..", which would lead out of ``out``.
+    """
+    name = re.sub(r"[^\w.-]", "_", label)
+    if not name.strip("."):
+        raise ValueError(f"a model is called {label!r}; a name with a letter or digit is needed")
+    return out / name / f"seed{seed}"
 
 
 def _build(comparison: Comparison, label: str, splits: Splits) -> NeuralOperator:
@@ -152,7 +171,13 @@ def _check_folder(out: Path, comparison: Comparison, digest: str | None = None) 
         return
     if not (out / "comparison.json").is_file():
         raise ValueError(f"{out} is not empty and holds no comparison; choose another folder")
-    found = read_json(out / "comparison.json")
+    try:
+        found = read_json(out / "comparison.json", of="comparison")
+    except ValueError as error:
+        if not any(out.glob("*/seed*/run.json")):
+            raise
+        log.warning("%s; it is made again, as every run in there knows what it belongs to", error)
+        return
     here = json.loads(json.dumps(comparison.to_dict()))
     there = found["comparison"]
     changes = differences(*({k: v for k, v in config.items() if k not in NOT_COMPARED} for config in (there, here)))
@@ -162,7 +187,12 @@ def _check_folder(out: Path, comparison: Comparison, digest: str | None = None) 
         raise ValueError(f"{out} holds a comparison on other values of {comparison.dataset}; choose another folder")
 
 
-def _to_dict(baseline: Baseline) -> dict[str, Any]:
-    if baseline.errors is None:
+def _to_dict(baseline: Baseline, names: Sequence[str], splits: Splits) -> dict[str, Any]:
+    if baseline.scores is None:
         return {"not_applicable": baseline.reason}
-    return {"test": summary(baseline.errors), "seconds": baseline.seconds, "remark": baseline.reason}
+    found = summaries(baseline.scores, names, splits.test)
+    return {**found, "seconds": baseline.seconds, "remark": baseline.reason}
+
+
+def _said(result: dict[str, Any]) -> str:
+    return show(result["test"]["metric"], result["test"]["mean"])

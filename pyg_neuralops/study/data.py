@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,6 @@ import torch
 from ..data import PROTOCOLS, HDF5Meshes, MeshData, split_indices
 from ..datasets import DATASETS, PDEDataset
 from ..engine import Task, make_task
-from ..transforms import GlobalsToNodes
 from .settings import DataChoice
 
 RESERVED = {"transform", "pre_transform", "force_reload", "protocol", "workers", "on_disk"}
@@ -22,7 +22,7 @@ RESERVED = {"transform", "pre_transform", "force_reload", "protocol", "workers",
 
 @dataclass(frozen=True)
 class Splits:
-    """Samples in float32, global parameters appended to ``x``.
+    """Samples in float32.
 
     Attributes:
         train, val, test: the samples; val is None under protocol "paper".
@@ -170,8 +170,8 @@ def _file(choice: DataChoice) -> tuple[dict[str, list[MeshData]], dict[str, Any]
 
 
 def ready(sample: MeshData) -> MeshData:
-    """In float32 and with global parameters at the nodes; without what only describes the file."""
-    sample = GlobalsToNodes()(sample)
+    """In float32, without what only describes the file."""
+    sample = copy.copy(sample)
     for name in ("split", "source"):
         if name in sample:
             del sample[name]

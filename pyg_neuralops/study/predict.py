@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ..checkpoint import load_info, load_model
 from ..data import mesh_loader, read_hdf5, write_hdf5
-from ..engine import predict, task_of
-from ..metrics import relative_l2
+from ..engine import predict, selecting, task_of
 from ..plotting import plot_predictions, save_figure
 from .data import ready
 from .run import check_channels, compute_device
@@ -38,7 +37,7 @@ def predict_file(
         picture: a file to draw sample number ``sample`` to.
 
     Returns:
-        Relative L2 errors ``[S]`` where ``source`` has targets, else None.
+        Errors ``[S]``, the first of the task's metrics, where ``source`` has targets, else None.
 
     Raises:
         ValueError, FileNotFoundError: for files that do not fit; nothing is written then.
@@ -52,12 +51,12 @@ def predict_file(
     if not 0 <= sample < len(samples):
         raise ValueError(f"sample={sample}; {source} has samples 0 to {len(samples) - 1}")
     inputs = [ready(copy.copy(item)) for item in samples]
-    task = task_of(load_info(checkpoint).get("data", {}))
+    task = task_of(load_info(checkpoint).get("data", {}), trust_import)
     check_channels(model, task, inputs[0])
     fields = predict(model, mesh_loader(inputs, batch_size), task, compute_device(accelerator))
     errors = None
     if inputs[0].get("y") is not None and inputs[0].y.shape[1] == fields[0].shape[1]:
-        errors = torch.cat([relative_l2(field, item.y) for field, item in zip(fields, inputs, strict=True)])
+        errors = torch.cat([selecting(task, field, item) for field, item in zip(fields, inputs, strict=True)])
 
     trained = load_info(checkpoint).get("data", {})
     labels = {key: {**about[key]} for key in ("names", "units")}

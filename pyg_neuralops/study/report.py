@@ -1,23 +1,27 @@
-"""A comparison's results for the eye: ``table.md``, ``error_vs_time.png``, ``fields.png``."""
+"""A comparison's results for the eye: ``table.md``, ``table.csv``, ``error_vs_time.png``, ``fields.png``."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from torch import Tensor
 
-from ..checkpoint import load_model
+from ..checkpoint import load_info, load_model
 from ..data import MeshData, replacing
-from ..engine import predict
-from ..metrics import relative_l2
+from ..engine import predict, selecting
+from ..metrics import defined_mean
 from ..plotting import plot_predictions, save_figure
-from .baselines import Baseline
+from .baselines import Baseline, score_baseline, whole
 from .data import Splits
-from .table import percent, table
+from .notes import TITLES
+from .table import show, table
 
 
 def write_report(
@@ -28,41 +32,46 @@ def write_report(
     Args:
         folders: by model, the folder of the run whose fields are shown.
     """
-    with replacing(out / "table.md") as temporary:
-        temporary.write_text(table(results))
-    save_figure(error_vs_time(results, _levels(baselines, splits.val)), out / "error_vs_time.png")
+    for name, format in (("table.md", "markdown"), ("table.csv", "csv")):
+        with replacing(out / name) as temporary:
+            temporary.write_text(table(results, format))
+    save_figure(error_vs_time(results, _levels(baselines, splits)), out / "error_vs_time.png")
     save_figure(fields(results, splits, folders), out / "fields.png")
 
 
-def _levels(baselines: Sequence[Baseline], val: Sequence[MeshData] | None) -> dict[str, float]:
+def _levels(baselines: Sequence[Baseline], splits: Splits) -> dict[str, float]:
     """The baselines' errors on the split that the curves show."""
     return {
-        b.name: float(torch.cat([relative_l2(b.predict(sample), sample.y) for sample in val]).mean())
+        b.name: float(defined_mean(score_baseline(b.predict, splits.val, splits.task).first))
         for b in baselines
-        if b.predict is not None and val is not None
+        if b.predict is not None and splits.val is not None
     }
 
 
 def error_vs_time(results: dict[str, Any], levels: dict[str, float]) -> Figure:
     """Validation error against seconds of training, both logarithmic; a colour a model, a line a seed.
 
-    Without a validation split the curves are training losses.
+    Without a validation split the curves are training losses. What a logarithm cannot show (0, or no number) is left
+    out.
     """
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     ax = figure.subplots()
     models = list(dict.fromkeys(run["model"] for run in results["runs"]))
     validated = results["runs"][0]["best_val"] is not None
+    metric = results["runs"][0]["test"]["metric"] if validated else ""
     for run in results["runs"]:
         colour = f"C{models.index(run['model'])}"
         first = run["model"] not in [text.get_label() for text in ax.get_lines()]
         seconds = [row["seconds"] for row in run["history"]]
-        values = [row["val" if validated else "loss"] for row in run["history"]]
+        values = [_positive(row["val" if validated else "loss"]) for row in run["history"]]
         ax.plot(seconds, values, color=colour, linewidth=1.5, label=run["model"] if first else "_", alpha=0.9)
         best = run["best_epoch"] - 1
         ax.plot(seconds[best], values[best], "o", color=colour, markersize=4)
     ax.set_xscale("log")
     ax.set_yscale("log")
     for name, level in levels.items():
+        if math.isnan(_positive(level)):
+            continue
         ax.axhline(level, color="0.45", linestyle="--", linewidth=1, zorder=0)
         ax.annotate(
             name,
@@ -75,9 +84,12 @@ def error_vs_time(results: dict[str, Any], levels: dict[str, float]) -> Figure:
             fontsize=9,
         )
     for axis in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
-        axis(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+        if metric.startswith("relative_"):
+            axis(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+        else:
+            axis(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xlabel("seconds of training")
-    ax.set_ylabel("relative L2 error, validation" if validated else "relative L2, training loss")
+    ax.set_ylabel(f"{TITLES.get(metric, metric)}, validation" if validated else "training loss")
     ax.set_title(results["data"]["dataset"])
     ax.grid(which="both", alpha=0.2)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -87,23 +99,50 @@ def error_vs_time(results: dict[str, Any], levels: dict[str, float]) -> Figure:
     return figure
 
 
+def _positive(value: float | None) -> float:
+    return value if value is not None and 0 < value < math.inf else math.nan
+
+
 def fields(results: dict[str, Any], splits: Splits, folders: dict[str, Path]) -> Figure:
-    """One test sample: that of median error of the best model."""
-    best = min(results["runs"], key=lambda run: run["test"]["mean"])
-    errors = best["test"]["per_sample"]
-    index = sorted(range(len(errors)), key=errors.__getitem__)[len(errors) // 2]
-    sample = splits.test[index]
-    shown = {}
+    """One test sample: that of median error of the best model; of numbers of whole samples, all of them."""
+    classes = {run["model"]: run["class"] for run in results["runs"]}
+    shown = splits.test if whole(splits.test) else [splits.test[_middle(results)]]
+    answers: dict[str, list[Tensor]] = {}
     for name, folder in folders.items():
-        field = predict(load_model(folder / "best.safetensors", trust_import=True), [sample], splits.task)[0]
-        shown[f"{name}\n{percent(float(relative_l2(field, sample.y)))}"] = field
+        file = folder / "best.safetensors"
+        # A class of the user's own is imported only where that very class was asked for.
+        own = ":" in classes[name] and load_info(file)["model"] == classes[name]
+        answers[name] = predict(load_model(file, trust_import=own), shown, splits.task)
     names = results["data"].get("names", {})
-    figure = plot_predictions(
+    if whole(splits.test):
+        return values_against_truth(splits.test, answers, (names.get("y") or ["y"])[-1])
+    (sample,), first = shown, results["runs"][0]["test"]["metric"]
+    return plot_predictions(
         sample,
-        shown,
+        {f"{name}\n{show(first, float(selecting(splits.task, f, sample)))}": f for name, (f,) in answers.items()},
         input_name=f"input: {names['x'][0]}" if names.get("x") else "input",
         target_name=f"truth: {names['y'][-1]}" if names.get("y") else "truth",
         channel=-1,
         window=results["data"].get("window"),
     )
+
+
+def _middle(results: dict[str, Any]) -> int:
+    """Number of the test sample at which the best model has its median error, of those that have one."""
+    best = min(results["runs"], key=lambda run: math.inf if run["test"]["mean"] is None else run["test"]["mean"])
+    errors = best["test"]["per_sample"]
+    there = sorted((error, index) for index, error in enumerate(errors) if error is not None)
+    return there[len(there) // 2][1] if there else 0
+
+
+def values_against_truth(samples: Sequence[MeshData], answers: dict[str, list[Tensor]], title: str) -> Figure:
+    """Predicted against true numbers of whole samples (the last channel), a colour a model."""
+    figure = Figure(figsize=(5, 4.8), layout="constrained")
+    ax = figure.subplots()
+    truth = torch.cat([sample.y[:, -1] for sample in samples]).numpy()
+    for name, found in answers.items():
+        ax.plot(truth, torch.cat([answer[:, -1] for answer in found]).numpy(), "o", label=name, markersize=4, alpha=0.7)
+    ax.axline((float(np.mean(truth)),) * 2, slope=1, color="0.45", linewidth=1, zorder=0)
+    ax.set(xlabel=f"truth: {title}", ylabel="prediction")
+    ax.legend()
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -13,19 +14,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
 from ..engine import Task, evaluate, fit
-from ..models import NeuralOperator, build_model
-from ..models.registry import import_class
+from ..models import MODELS, NeuralOperator, build_model
 from ..normalize import Normalized, normalized
+from ..resolve import resolve
 from .data import Splits
-from .provenance import environment, file_digest, read_json, write_json
+from .provenance import environment, file_digest, read_json, read_result, write_json
+from .scores import own_metrics, summaries
 from .settings import Recipe
 
-QUANTILES = (0.05, 0.25, 0.75, 0.95)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,6 @@ def prepare(model: NeuralOperator, splits: Splits) -> Prepared:
     return Prepared(train, val, test, time.perf_counter() - start)
 
 
-def summary(errors: Tensor) -> dict[str, Any]:
-    """Mean, median, standard deviation and quantiles of errors ``[S]``, and the errors themselves."""
-    errors = errors.double()
-    return {
-        "mean": errors.mean().item(),
-        "median": errors.median().item(),
-        "std": errors.std(correction=0).item(),
-        "quantiles": {str(q): errors.quantile(q).item() for q in QUANTILES},
-        "per_sample": [round(value, 8) for value in errors.tolist()],
-    }
-
-
 def compute_device(accelerator: str) -> torch.device:
     """Where predictions are computed for Lightning's ``accelerator``."""
     if accelerator == "cpu" or not torch.accelerator.is_available():
@@ -73,13 +62,12 @@ def compute_device(accelerator: str) -> torch.device:
 def check_channels(model: Normalized, task: Task, sample: MeshData) -> None:
     """Raise unless ``model`` reads what the task makes of this sample, and predicts as many channels as it has."""
     sample = cast(MeshData, task.items([sample])[0])
-    assert isinstance(model.model, NeuralOperator)
-    config = model.model.config
+    config = {name: getattr(model.model, name) for name in ("in_channels", "out_channels", "pos_dim")}
     here = {"in_channels": sample.in_channels, "pos_dim": sample.pos.shape[1]}
     if sample.get("y") is not None:
         here["out_channels"] = sample.y.shape[1]
     for name, value in here.items():
-        if config[name] != value:
+        if config[name] not in (None, value):
             raise ValueError(f"the data have {name}={value}; the model was trained with {name}={config[name]}")
 
 
@@ -106,7 +94,7 @@ def identity(
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
     if ":" in name:
-        file = sys.modules[import_class(name).__module__].__file__
+        file = sys.modules[resolve(name, MODELS, "model").__module__].__file__
         found["source"] = file and file_digest(file)
     if initial is not None:
         found["initial"] = initial
@@ -114,13 +102,29 @@ def identity(
 
 
 def check_run_folder(out: Path, expected: dict[str, Any] | None = None) -> None:
-    """Raise if ``out`` holds files of something else than a run, or of another run than the ``expected``."""
+    """Raise if ``out`` holds files of something else than a run, or of another run than the ``expected``.
+
+    A damaged ``run.json`` is written again: the run's other files know what they belong to.
+    """
     if out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
         raise ValueError(f"{out} is not empty and holds no run; choose another folder")
     if expected is not None and (out / "run.json").exists():
-        changes = differences(read_json(out / "run.json"), json.loads(json.dumps(expected)))
+        try:
+            there = read_json(out / "run.json", of="run")
+        except ValueError as error:
+            if not any((out / name).exists() for name in ("last.ckpt", "result.json")):
+                raise
+            log.warning("%s; it is made again", error)
+            write_json(out / "run.json", expected, of="run")
+            return
+        changes = differences(there, json.loads(json.dumps(expected)))
         if changes:
             raise ValueError(f"{out} holds another run ({changes}); choose another folder or label")
+
+
+def unscored(result: dict[str, Any], own: dict[str, str]) -> bool:
+    """Whether a result lacks a user's own metric, or has it from other code; ``own`` as :func:`own_metrics`."""
+    return any(result["own_metrics"].get(name) != digest for name, digest in own.items())
 
 
 def train_run(
@@ -135,10 +139,13 @@ def train_run(
     label: str | None = None,
     initial: str | None = None,
     replace: Sequence[str] = (),
+    metrics: Sequence[str] = (),
     progress: bool = True,
     title: str = "",
 ) -> dict[str, Any]:
     """Train, select, and read the test split once; a finished run is read from its file instead.
+
+    A finished run that has not been scored by one of ``metrics`` is scored again, not trained.
 
     Args:
         splits, prepared: the samples, as they are and as this model needs them.
@@ -147,6 +154,7 @@ def train_run(
         label: what the model is called in tables; ``name`` by default.
         initial, replace: a checkpoint whose weights to start from, and the parts to start anew
             (:func:`pyg_neuralops.checkpoint.start_from`).
+        metrics: further ones by import path, beside the task's own.
         progress, title: the bar.
 
     Returns:
@@ -156,9 +164,10 @@ def train_run(
     this = identity(splits, name, kwargs, recipe, seed, origin)
     check_run_folder(out, this)
     path = out / "result.json"
-    if path.exists():
-        return read_json(path)
-    write_json(out / "run.json", this)
+    own = own_metrics(metrics)
+    if path.exists() and not unscored(found := read_result(out), own):
+        return found
+    write_json(out / "run.json", this, of="run")
     start = time.perf_counter()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -166,7 +175,7 @@ def train_run(
     if initial is not None:
         start_from(inner, initial, replace)
     task, items = splits.task, splits.task.items(prepared.train)
-    model = normalized(inner, items, x=recipe.normalize_x, y=recipe.normalize_y)
+    model = normalized(inner, items, x=recipe.normalize_x, y=recipe.normalize_y, pos=recipe.normalize_pos)
     limits: dict[str, Any] = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes}
     result = fit(
         model,
@@ -180,6 +189,7 @@ def train_run(
         weight_decay=recipe.weight_decay,
         clip=recipe.clip,
         pct_start=recipe.pct_start,
+        div=recipe.div,
         ema=recipe.ema,
         patience=recipe.patience,
         precision=recipe.precision,
@@ -190,9 +200,7 @@ def train_run(
         info={"data": splits.info, "seed": seed},
     )
     test, device = mesh_loader(prepared.test, **limits), compute_device(recipe.accelerator)
-    errors = {"test": summary(evaluate(model, test, task, device))}
-    if all(sample.get("weight") is not None for sample in prepared.test):
-        errors["test_integral"] = summary(evaluate(model, test, task, device, weighted=True))
+    scores = evaluate(model, test, task, device, metrics=list(own))
     report = {
         "model": label or name,
         "class": name,
@@ -202,7 +210,8 @@ def train_run(
         "initial": origin,
         "data": splits.info,
         "parameters": sum(p.numel() for p in inner.parameters() if p.requires_grad),
-        **errors,
+        **summaries(scores, splits.info.get("names", {}).get("y", ()), splits.test),
+        "own_metrics": own,
         "best_epoch": result.best_epoch,
         "best_val": result.best_val,
         "epochs": len(result.history),
@@ -215,5 +224,5 @@ def train_run(
         "history": result.history,
         "environment": environment(),
     }
-    write_json(path, report)
+    write_json(path, report, of=this)
     return report

@@ -53,6 +53,8 @@ class Recipe:
     """Largest norm of the gradient."""
     pct_start: float = 0.3
     """Part of the run in which the learning rate rises."""
+    div: float = 25.0
+    """The learning rate starts at its peak over this."""
     ema: float | None = None
     """Decay of a moving average of the weights."""
     patience: int | None = None
@@ -61,6 +63,8 @@ class Recipe:
     """Input fields: one mean and std per channel, one scalar for all, or none."""
     normalize_y: str = "channel"
     """Target fields, likewise."""
+    normalize_pos: str = "channel"
+    """Positions as encoders see them: one std per axis, one scalar for all (keeps the shape), or none (raw)."""
     precision: str = "32-true"
     """Lightning's precision, such as bf16-mixed."""
     accelerator: str = "auto"
@@ -69,7 +73,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.seconds is None):
             raise ValueError(f"epochs={self.epochs}, seconds={self.seconds}; give exactly one of them")
-        for name in ("normalize_x", "normalize_y"):
+        for name in ("normalize_x", "normalize_y", "normalize_pos"):
             if getattr(self, name) not in MODES:
                 raise ValueError(f"{name}={getattr(self, name)!r}; choose from {list(MODES)}")
 
@@ -106,10 +110,13 @@ class Comparison(DataChoice, Recipe, ModelChoice):
     """Folder of the results."""
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By model: what differs from the rest."""
+    metrics: tuple[str, ...] = ()
+    """Those in the table, the first decides; the task's first by default. "per-channel" adds the worst channel."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "models", tuple(self.models))
+        object.__setattr__(self, "metrics", (self.metrics,) if isinstance(self.metrics, str) else tuple(self.metrics))
         if not self.models:
             raise ValueError("models is empty; give at least one")
         double = sorted({name for name in self.models if self.models.count(name) > 1})
@@ -139,7 +146,7 @@ class Comparison(DataChoice, Recipe, ModelChoice):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return {**dataclasses.asdict(self), "models": list(self.models)}
+        return {**dataclasses.asdict(self), "models": list(self.models), "metrics": list(self.metrics)}
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **changes: Any) -> Comparison:

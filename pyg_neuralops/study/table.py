@@ -1,106 +1,178 @@
-"""The table of a comparison, in Markdown."""
+"""The table of a comparison, from its results."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-HEAD = ("model", "test error", "median", "vs best trivial", "parameters", "s/epoch", "epochs", "training s", "peak MB")
+from .notes import notes
+from .scores import check_known, known_metrics, of_metric
+from .significance import paired_t, signed_rank
+from .writers import WRITERS, Cell
+
+HIGHER = ("r2",)
 
 
-def percent(error: float) -> str:
-    """``0.03217 -> "3.22%"``."""
-    return f"{100 * error:.2f}%" if error < 0.1 else f"{100 * error:.1f}%"
+def percent(error: float | None) -> str:
+    """``0.03217 -> "3.22%"``; two digits of what is small; "n/a" for what there is not."""
+    if error is None or math.isnan(error):
+        return "n/a"
+    if 0 < abs(error) < 1e-3:
+        return f"{100 * error:.2g}%"
+    return (
+        f"{100 * error:.2f}%"
+        if abs(error) < 0.1
+        else f"{100 * error:.1f}%"
+        if abs(error) < 1e4
+        else f"{100 * error:.3g}%"
+    )
 
 
-def table(results: dict[str, Any]) -> str:
-    """Models and baselines by rising mean test error; means over seeds, with their standard deviation.
+def show(metric: str, value: float | None) -> str:
+    """A value of a metric: parts of 1 as percent, others as numbers."""
+    if metric.startswith("relative_"):
+        return percent(value)
+    return "n/a" if value is None or math.isnan(value) else f"{value:.4g}"
 
-    "vs best trivial" is the error over that of the best trivial baseline: below 1 something was learned.
+
+def table(results: dict[str, Any], format: str = "markdown", metrics: Sequence[str] = ()) -> str:
+    """Models and baselines by their mean test error, best first; means over seeds, with their sample deviation.
+
+    "vs best trivial" is the error over that of the best trivial baseline: below 1 something was learned. "p" is of a
+    paired test against the first model.
+
+    Args:
+        results: as :func:`pyg_neuralops.study.compare` returns and ``gather`` reads them.
+        format: "markdown", "csv" (numbers instead of text) or "latex".
+        metrics: those to show, the first decides; the one that selects the weights by default. "per-channel" stands
+            for that one and its worst channel.
+
+    Raises:
+        ValueError: for an unknown format or metric; says what there is.
     """
-    trivial = {name: b["test"] for name, b in results["baselines"].items() if "test" in b}
-    reference = min((test["mean"] for test in trivial.values()), default=None)
-    rows: list[tuple[float, list[str]]] = []
-    for name, test in trivial.items():
-        cells = [f"*{name}*", percent(test["mean"]), percent(test["median"]), _ratio(test["mean"], reference)]
-        rows.append((test["mean"], cells + [""] * (len(HEAD) - len(cells))))
-    for name in dict.fromkeys(run["model"] for run in results["runs"]):
-        runs = [run for run in results["runs"] if run["model"] == name]
-        means = [run["test"]["mean"] for run in runs]
-        error = float(np.mean(means))
-        spread = f" ± {100 * np.std(means):.2f}" if len(runs) > 1 else ""
-        rows.append(
-            (
-                error,
-                [
-                    name,
-                    percent(error) + spread,
-                    percent(_mean(runs, "test", "median")),
-                    _ratio(error, reference),
-                    f"{runs[0]['parameters']:,}",
-                    f"{_mean(runs, 'seconds_per_epoch'):.3g}",
-                    f"{_mean(runs, 'epochs'):.0f}",
-                    f"{_mean(runs, 'train_seconds'):.0f}",
-                    f"{max(run['peak_memory_bytes'] for run in runs) / 1e6:.0f}",
-                ],
-            )
-        )
-    lines = _align([list(HEAD), *(cells for _, cells in sorted(rows, key=lambda row: row[0]))])
-    lines += ["", *_notes(results)]
-    return "\n".join(lines) + "\n"
+    if format not in WRITERS:
+        raise ValueError(f"format={format!r}; choose from {list(WRITERS)}")
+    metrics = metrics or results.get("comparison", {}).get("metrics") or ()
+    for found in [*results["runs"], *(b for b in results["baselines"].values() if "test" in b)]:
+        check_known(metrics, found)
+    first = results["runs"][0]["test"]["metric"]
+    asked = [name for metric in metrics for name in ((first, metric) if metric == "per-channel" else (metric,))]
+    asked = list(dict.fromkeys(asked)) or [first]
+    head, rows = _rows(results, asked)
+    return WRITERS[format](head, rows, notes(results, asked[0], head))
 
 
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    text = [
-        "| "
-        + " | ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        + " |"
-        for row in rows
+def _rows(results: dict[str, Any], asked: Sequence[str]) -> tuple[list[str], list[list[Cell]]]:
+    trivial = {name: found for name, found in results["baselines"].items() if "test" in found}
+    lead = asked[0]
+    sign = -1 if lead.partition("/")[0] in HIGHER else 1
+    levels = [value for found in trivial.values() if (value := _mean([found], lead)) is not None]
+    reference = min(levels, default=None) if sign > 0 else None
+    models = list(dict.fromkeys(run["model"] for run in results["runs"]))
+    runs = {model: [run for run in results["runs"] if run["model"] == model] for model in models}
+    names = [
+        "test error" if name == lead and len(asked) == 1 else "worst channel" if name == "per-channel" else name
+        for name in asked
     ]
-    rule = "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
-    return [text[0], rule, *text[1:]]
+    tests = _tests(runs, lead) if len(models) > 1 else {}
+    head = ["model", names[0], "median", *names[1:], "vs best trivial", *tests]
+    head += ["parameters", "s/epoch", "epochs", "training s", "peak MB"]
+    rows: list[tuple[float, list[Cell]]] = []
+    for name, found, plain in [
+        *((n, [b], True) for n, b in trivial.items()),
+        *((n, r, False) for n, r in runs.items()),
+    ]:
+        error = _mean(found, lead)
+        errors = [_error(found, metric) for metric in asked]
+        median = _average([of_metric(run, lead)["median"] for run in found])
+        ratio = error / reference if error is not None and reference else None
+        cells = [Cell(name, name, trivial=plain), errors[0]]
+        cells += [Cell(show(lead, median) if median is not None else "", median), *errors[1:]]
+        cells += [Cell("" if ratio is None else f"{ratio:.2f}", ratio)]
+        cells += [Cell() if plain else test.get(name, Cell()) for test in tests.values()]
+        cells += [Cell()] * 5 if plain else _costs(found)
+        rows.append((math.inf if error is None else sign * error, cells))
+    return head, [cells for _, cells in sorted(rows, key=lambda row: row[0])]
 
 
-def _notes(results: dict[str, Any]) -> list[str]:
-    data, comparison = results["data"], results["comparison"]
-    sizes = ", ".join(f"{count} {name}" for name, count in data["sizes"].items())
-    low, middle, high = data["nodes"]
-    points = f"{low}" if low == high else f"{low} to {high} (median {middle})"
-    budget = f"{comparison['epochs']} epochs" if comparison["epochs"] else f"{comparison['seconds']:g} s of training"
-    notes = [
-        f"Relative L2 error on the test split of {data['dataset']} ({sizes}; {points} points; protocol "
-        f"{data['protocol']}), {comparison['seeds']} seed(s), {budget} each. In italics: trivial baselines."
+def _average(values: Sequence[float | None]) -> float | None:
+    return None if not values or any(value is None for value in values) else float(np.mean(values))  # type: ignore[arg-type]
+
+
+def _mean(runs: Sequence[dict[str, Any]], metric: str) -> float | None:
+    return _average([of_metric(run, metric)["mean"] for run in runs])
+
+
+def _error(runs: Sequence[dict[str, Any]], metric: str) -> Cell:
+    """Mean over seeds and their sample deviation; of several channels, those of the worst."""
+    channel = ""
+    if metric == "per-channel":
+        first = runs[0]["test"]["metric"]
+        channels = [name for name in known_metrics(runs[0]) if name.startswith(f"{first}/")]
+        metric = max(channels, key=lambda name: _badness(runs, name))
+        channel = f" ({metric.partition('/')[2]})"
+    means = [of_metric(run, metric)["mean"] for run in runs]
+    mean = _average(means)
+    if mean is None:
+        infinite = any(of_metric(run, metric)["infinite"]["count"] for run in runs)
+        return Cell(("inf" if infinite else "n/a") + channel)
+    spread = float(np.std(means, ddof=1)) if len(means) > 1 else None
+    shown = show(metric, spread).removesuffix("%") if metric.startswith("relative_") else f"{spread or 0:.2g}"
+    text = "" if spread is None else f" ± {shown}"
+    return Cell(show(metric, mean) + text + channel, mean, spread)
+
+
+def _badness(runs: Sequence[dict[str, Any]], metric: str) -> float:
+    """The mean error; a channel that is zero in all samples is not bad, one that is predicted as infinite is."""
+    mean = _mean(runs, metric)
+    if mean is None:
+        return math.inf if any(of_metric(run, metric)["infinite"]["count"] for run in runs) else -math.inf
+    return mean
+
+
+def _costs(runs: Sequence[dict[str, Any]]) -> list[Cell]:
+    epoch, epochs, seconds = (
+        float(np.mean([run[name] for run in runs])) for name in ("seconds_per_epoch", "epochs", "train_seconds")
+    )
+    parameters, peak = runs[0]["parameters"], max(run["peak_memory_bytes"] for run in runs) / 1e6
+    return [
+        Cell(f"{parameters:,}", parameters),
+        Cell(f"{epoch:.3g}", epoch),
+        Cell(f"{epochs:.0f}", epochs),
+        Cell(f"{seconds:.0f}", seconds),
+        Cell(f"{peak:.0f}", peak),
     ]
-    missing = [f"{name} n/a: {b['not_applicable']}" for name, b in results["baselines"].items() if "test" not in b]
-    remarks = [f"{name}: {b['remark']}" for name, b in results["baselines"].items() if b.get("remark")]
-    return notes + [f"Baseline {note}." for note in missing + remarks] + _mixed(results["runs"])
 
 
-def _mixed(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """What sets runs apart that were not made at one time."""
-    made = [run["environment"] for run in runs]
-    codes = {(item["git"] or {}).get("hash") for item in made}
-    machines = {tuple(item[name] for name in ("platform", "cpu_count", "threads", "accelerator")) for item in made}
-    notes = [f"Runs of {len(codes)} versions of the code."] if len(codes) > 1 else []
-    if len(machines) > 1:
-        notes.append(f"Runs on {len(machines)} kinds of machine or numbers of threads: seconds do not compare.")
-    return notes
+def _tests(runs: dict[str, list[dict[str, Any]]], metric: str) -> dict[str, dict[str, Cell]]:
+    """p values against the first model by the column's name and the model's."""
 
+    def per_sample(found: Sequence[dict[str, Any]]) -> np.ndarray:
+        rows = []
+        for run in found:
+            summary = of_metric(run, metric)
+            row = np.array([np.nan if value is None else value for value in summary["per_sample"]], float)
+            row[summary["infinite"]["indices"]] = np.inf
+            rows.append(row)
+        return np.mean(rows, axis=0)
 
-def _ratio(error: float, reference: float | None) -> str:
-    return "" if reference is None else f"{error / reference:.2f}"
+    def by_seed(found: Sequence[dict[str, Any]]) -> dict[int, float]:
+        means = {run["seed"]: of_metric(run, metric)["mean"] for run in found}
+        return {seed: mean for seed, mean in means.items() if mean is not None}
 
-
-def _mean(runs: Sequence[dict[str, Any]], *keys: str) -> float:
-    values = []
-    for run in runs:
-        value: Any = run
-        for key in keys:
-            value = value[key]
-        values.append(value)
-    return float(np.mean(values))
+    base, *others = runs
+    tests: dict[str, dict[str, Cell]] = {"p": {}, "p (seeds)": {}}
+    for name in others:
+        one, two = by_seed(runs[base]), by_seed(runs[name])
+        shared = sorted(one.keys() & two.keys())
+        found = {
+            "p": signed_rank(per_sample(runs[base]), per_sample(runs[name])),
+            "p (seeds)": paired_t([one[seed] for seed in shared], [two[seed] for seed in shared]),
+        }
+        for test, p in found.items():
+            if p is not None:
+                tests[test][name] = Cell("<0.001" if p < 1e-3 else f"{p:.2g}", p)
+    return {test: cells for test, cells in tests.items() if cells}

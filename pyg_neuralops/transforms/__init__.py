@@ -1,6 +1,5 @@
 """What is added to a sample before a model reads it: one ``BaseTransform`` per file."""
 
-from .globals_to_nodes import GlobalsToNodes
 from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
@@ -10,7 +9,6 @@ from .standardize import Standardize
 __all__ = [
     "METRICS",
     "Anisotropic",
-    "GlobalsToNodes",
     "GraphEdges",
     "KNNPatches",
     "MeshEdges",

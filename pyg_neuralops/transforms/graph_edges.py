@@ -13,7 +13,6 @@ from ..data.prepared import check_settings, digests, is_current, stamped
 from ..ops import knn_graph, relative_positions
 from .mesh_edges import MeshEdges
 
-
 OWN = "own#"  # edges and attributes that came with a sample, beside prepared ones in a batch
 
 

@@ -1,4 +1,3 @@
-import functools
 import os
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyg_neuralops.data import HDF5Meshes, MeshData, fingerprint, read_hdf5, write_hdf5
+from pyg_neuralops.data import HDF5Meshes, MeshData, read_hdf5, write_hdf5
 from pyg_neuralops.testing import random_mesh
 from pyg_neuralops.transforms import KNNPatches
 
@@ -129,12 +128,6 @@ def test_a_changed_file_or_transform_is_not_served_from_the_old_cache(tmp_path):
     assert len(HDF5Meshes(path)) == 1
 
 
-def test_fingerprints_see_every_parameter():
-    assert fingerprint(KNNPatches(3)) == fingerprint(KNNPatches(3))
-    values = [KNNPatches(3), KNNPatches(4), [KNNPatches(3)], None, lambda d: d, lambda d: d.x]
-    assert len({fingerprint(v) for v in values}) == len(values)
-
-
 def test_a_damaged_cache_and_a_root_that_cannot_be_written_are_named(tmp_path):
     path = write_hdf5(tmp_path / "m.h5", meshes())
     cache = HDF5Meshes(path).processed_paths[0]
@@ -169,40 +162,3 @@ def test_two_processes_on_one_root(tmp_path):
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [run.communicate(timeout=120)[0] for run in runs] == ["3\n", "3\n"]
     assert [p.suffix for p in (tmp_path / "m.h5.cache" / "processed").iterdir() if p.name != ".lock"] == [".pt"]
-
-
-def test_what_a_killed_process_left_is_removed(tmp_path):
-    path = write_hdf5(tmp_path / "m.h5", meshes())
-    processed = tmp_path / "m.h5.cache" / "processed"
-    processed.mkdir(parents=True)
-    (processed / ".half.pt.abc.tmp").write_text("half")
-    HDF5Meshes(path)
-    assert not list(processed.glob(".*.tmp"))
-
-
-def test_fingerprints_see_partials_closures_methods_and_long_arrays():
-    class Holder:
-        def __init__(self, value):
-            self.value = value
-
-        def method(self, data):
-            return data
-
-    def scale(data, factor):
-        return factor * data
-
-    def closure(factor):
-        return lambda data: factor * data
-
-    long = np.zeros(5000)
-    other = long.copy()
-    other[2500] = 1
-    pairs = [
-        (functools.partial(scale, factor=2), functools.partial(scale, factor=3)),
-        (closure(2), closure(3)),
-        (Holder(2).method, Holder(3).method),
-        (Holder(long), Holder(other)),
-    ]
-    for one, two in pairs:
-        assert fingerprint(one) != fingerprint(two)
-        assert fingerprint(one) == fingerprint(one)

@@ -12,6 +12,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_neuralops.data import MeshData, mesh_loader
 from pyg_neuralops.datasets import DATASETS, Darcy, DarcyIrregular, PDEDataset
+from pyg_neuralops.files import _here
 from pyg_neuralops.solvers import sample_darcy, sample_darcy_irregular
 
 TINY = {
@@ -332,7 +333,8 @@ def test_a_killed_generation_resumes_to_the_same_content(tmp_path):
     process.wait()
     assert not [*tmp_path.glob("raw/*.h5")]
     assert not [*tmp_path.glob("processed/*")]
-    (tmp_path / "raw" / f".{parts[0].parent.stem}.h5.abc.tmp").write_text("of a process killed while assembling")
+    left = f".{parts[0].parent.stem}.h5.{_here()}-{process.pid}-0123abcd.tmp"  # while assembling
+    (tmp_path / "raw" / left).write_text("half")
     options = {"num_samples": 144, "resolution": 21, "refine": 5}
     resumed = Darcy(tmp_path, workers=1, **options)
     assert_same(resumed, Darcy(tmp_path / "whole", workers=0, **options))

@@ -1,6 +1,7 @@
 """What goes wrong with files: nothing wrong is ever loaded, nothing good is lost."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -60,6 +61,44 @@ def test_a_damaged_cache_or_raw_file_is_named(whole, tmp_path):
         with pytest.raises(ValueError, match=path.name):
             Darcy(tmp_path, workers=0, force_reload=path.suffix == ".h5", **SIZE)
         path.write_bytes(good)
+    assert same(Darcy(tmp_path, workers=0, **SIZE), whole)
+
+
+def test_a_flipped_bit_in_a_raw_or_processed_file_is_an_error_or_changes_nothing(whole, tmp_path):
+    shutil.copytree(whole.root, tmp_path, dirs_exist_ok=True)
+    chance = random.Random(0)
+    for path in (*tmp_path.glob("processed/*.pt"), *tmp_path.glob("raw/*.h5")):
+        good, errors = path.read_bytes(), 0
+        for bit in chance.sample(range(8 * len(good)), 60):
+            bad = bytearray(good)
+            bad[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(bad)
+            try:
+                assert same(Darcy(tmp_path, workers=0, **SIZE), whole)
+                assert path.suffix == ".h5"
+            except ValueError as error:
+                assert path.name in str(error)  # noqa: PT017
+                errors += 1
+        path.write_bytes(good)
+        assert errors > 50
+    assert same(Darcy(tmp_path, workers=0, **SIZE), whole)
+
+
+def test_a_raw_file_under_another_name_is_refused(whole, tmp_path):
+    shutil.copytree(whole.root, tmp_path, dirs_exist_ok=True)
+    (raw,) = tmp_path.glob("raw/*.h5")
+    for old, new, options, message in (
+        ("refine2", "refine3", {"refine": 3}, "holds refine=2, not 3; remove it to have it made anew"),
+        ("seed0", "seed7", {"seed": 7}, "holds seed=0, not 7"),
+        ("train80", "train70", {"num_samples": 84}, "holds samples=80, not 70"),
+        ("-train80", "-test16", {"split": "test"}, "holds stream='train', not 'test'; samples=80, not 16"),
+    ):
+        other = raw.with_name(raw.name.replace(old, new))
+        assert other != raw
+        shutil.copy(raw, other)
+        for on_disk in (False, True):
+            with pytest.raises(ValueError, match=rf"{other.name} {message}"):
+                Darcy(tmp_path, workers=0, on_disk=on_disk, **{**SIZE, **options})
     assert same(Darcy(tmp_path, workers=0, **SIZE), whole)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 
@@ -11,16 +12,17 @@ from toy import Toy, toy_run, toy_samples
 
 from pyg_neuralops.checkpoint import load_info, load_model
 from pyg_neuralops.data import mesh_loader
-from pyg_neuralops.engine import evaluate, fit, predict
+from pyg_neuralops.engine import OneCycle, evaluate, fit, predict
 from pyg_neuralops.models import build_model
 from pyg_neuralops.normalize import normalized
+from pyg_neuralops.testing import random_mesh
 
 
 def test_training_learns_and_keeps_the_best_weights(tmp_path):
     model, train, val = toy_run()
-    before = evaluate(model, val).mean()
+    before = evaluate(model, val).first.mean()
     result = fit(model, train, val, out=tmp_path, epochs=20, lr=1e-2)
-    after = evaluate(model, val)
+    after = evaluate(model, val).first
     assert after.shape == (8,)
     assert after.mean() < 0.5 * before
     errors = [row["val"] for row in result.history]
@@ -29,7 +31,7 @@ def test_training_learns_and_keeps_the_best_weights(tmp_path):
     torch.testing.assert_close(after.double().mean().item(), result.best_val, rtol=1e-6, atol=0)
     assert not model.training
     loaded = load_model(tmp_path / "best.safetensors", trust_import=True)
-    assert torch.equal(evaluate(loaded, val), after)
+    assert torch.equal(evaluate(loaded, val).first, after)
     assert load_info(tmp_path / "best.safetensors")["epoch"] == result.best_epoch
 
 
@@ -52,6 +54,14 @@ def test_budget_in_seconds_ends_in_time_and_ends_the_cycle(tmp_path):
     assert max(row["lr"] for row in result.history) > 9e-4
     seconds = [row["seconds"] for row in result.history]
     assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize("div", [25.0, 1e4])
+def test_the_rate_starts_at_its_peak_over_div(tmp_path, div):
+    model, train, val = toy_run()
+    result = fit(model, train, val, out=tmp_path, epochs=2, pct_start=0.9, div=div)
+    for epoch, row in enumerate(result.history):  # the last of six batches
+        assert row["lr"] == pytest.approx(OneCycle(1e-3, 0.9, div)((epoch + 5 / 6) / 2)[0])
 
 
 def test_an_epoch_longer_than_the_budget_is_cut_and_validated(tmp_path):
@@ -94,7 +104,7 @@ def test_average_of_the_weights_is_what_is_validated_and_kept(tmp_path):
     assert result.best_epoch == 3
     assert all(torch.equal(a, w) for a, w in zip(average, model.parameters(), strict=True))
     assert not any(torch.equal(a, w) for a, w in zip(raw, model.parameters(), strict=True))
-    torch.testing.assert_close(evaluate(model, val).double().mean().item(), result.best_val, rtol=1e-6, atol=0)
+    torch.testing.assert_close(evaluate(model, val).first.double().mean().item(), result.best_val, rtol=1e-6, atol=0)
 
 
 def test_patience_stops(tmp_path):
@@ -146,11 +156,11 @@ def test_nothing_is_printed(tmp_path, capfd):
 def test_the_mean_gate_of_every_layer_is_in_the_history(tmp_path):
     train, val = toy_samples(8, 1), toy_samples(4, 2)
     torch.manual_seed(0)
-    model = build_model(
+    inner = build_model(
         "la2former", in_channels=1, out_channels=1, hidden_channels=8, num_layers=2, patches=4, fusion="gate"
     )
-    train, val = ([model.prepare(sample) for sample in samples] for samples in (train, val))
-    model = normalized(model, train)
+    train, val = ([inner.prepare(sample) for sample in samples] for samples in (train, val))
+    model = normalized(copy.deepcopy(inner), train)
     result = fit(model, mesh_loader(train, 4, shuffle=True), mesh_loader(val, 4), out=tmp_path, epochs=2, lr=1e-2)
     assert set(result.history[0]) >= {"gate0", "gate1"}
     for number, block in enumerate(model.model.blocks):
@@ -160,5 +170,46 @@ def test_the_mean_gate_of_every_layer_is_in_the_history(tmp_path):
         assert result.best_epoch == 1 or math.isclose(last, float(block.mixer.mean_gate), rel_tol=1e-6)
     head = (tmp_path / "history.csv").read_text().splitlines()[0]
     assert head == "epoch,seconds,batches,lr,loss,val,gate0,gate1"
+    model = normalized(inner, train)
     resumed = fit(model, mesh_loader(train, 4, shuffle=True), mesh_loader(val, 4), out=tmp_path, epochs=2, lr=1e-2)
     assert resumed.history == result.history
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize("name", ["la2former", "graph-unet", "mesh-graph-net"])
+def test_every_precision_that_is_accepted_trains_and_comes_back(tmp_path, name, precision):
+    samples = [random_mesh(30, seed=seed) for seed in range(4)]
+    torch.manual_seed(0)
+    inner = build_model(name, in_channels=2, out_channels=1, hidden_channels=16, num_layers=2)
+    model = normalized(inner, samples)
+    loader = mesh_loader(samples, 2)
+    result = fit(model, loader, loader, out=tmp_path, epochs=2, precision=precision, accelerator="cpu")
+    assert all(math.isfinite(row["loss"]) for row in result.history)
+    again = load_model(tmp_path / "best.safetensors")
+    assert torch.equal(evaluate(again, loader), evaluate(model, loader))
+    error = evaluate(model, loader).double().mean().item()
+    assert math.isclose(error, result.best_val, rel_tol=2e-2 if "mixed" in precision else 1e-6)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "8"])
+def test_precisions_that_do_not_work_are_refused_with_those_that_do(tmp_path, precision):
+    with pytest.raises(ValueError, match=rf"precision='{precision}'; choose from \['32-true'"):
+        fit(*toy_run(), out=tmp_path / "run", epochs=1, precision=precision)
+    assert not (tmp_path / "run").exists()
+
+
+def test_lists_in_place_of_loaders_are_refused_with_the_way():
+    model, train, val = toy_run()
+    for pair in ((toy_samples(4), val), (train, toy_samples(4))):
+        with pytest.raises(ValueError, match=r"_loader is a list; make it with data\.mesh_loader\(samples"):
+            fit(model, *pair, out="never", epochs=1)
+    assert evaluate(model, toy_samples(3)).shape == (3,)
+    assert len(predict(model, toy_samples(3))) == 3
+
+
+def test_what_is_not_a_number_is_named_before_training(tmp_path):
+    model, train, val = toy_run()
+    val.dataset[5].y[3, 0] = float("nan")
+    with pytest.raises(ValueError, match="validation sample 5: y holds nan at row 3, column 0"):
+        fit(model, train, val, out=tmp_path / "run", epochs=1)
+    assert not (tmp_path / "run").exists()

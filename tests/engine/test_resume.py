@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from toy import toy_run
+from toy import Toy, toy_run
 
-from pyg_neuralops.engine import fit
+from pyg_neuralops.data import mesh_loader
+from pyg_neuralops.engine import SteadyField, SteadyGradient, fit
+from pyg_neuralops.models import build_model
+from pyg_neuralops.normalize import normalized
+from pyg_neuralops.testing import random_grid, random_mesh
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -39,12 +46,153 @@ def test_killed_run_reaches_the_same_losses_to_the_last_digit(tmp_path):
 def test_finished_run_is_not_trained_again(tmp_path):
     model, train, val = toy_run()
     first = fit(model, train, val, out=tmp_path, epochs=3)
-    again, train, val = toy_run(seed=5)
+    again, train, val = toy_run()
     second = fit(again, train, val, out=tmp_path, epochs=3)
     assert second.resumed
     assert second.history == first.history
     for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+def other_targets(model, train, val):
+    train.dataset[3].y[0] += 1
+    return model, train, val
+
+
+def other_val(model, train, val):
+    val.dataset[3].x[0] += 1
+    return model, train, val
+
+
+def another_order(model, train, val):
+    train.dataset.reverse()
+    return model, train, val
+
+
+def other_weights(model, train, val):
+    with torch.no_grad():
+        model.model.net[0].bias[0] += 1e-6
+    return model, train, val
+
+
+def other_normaliser(model, train, val):
+    model.y.mean[0] += 1e-3
+    return model, train, val
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (other_targets, "other training samples"),
+        (other_val, "other validation samples"),
+        (another_order, "other training samples"),
+        (other_weights, r"other initial weights \(build the model anew, with the seed"),
+        (other_normaliser, "other normalisers"),
+        (lambda *run: (*run[:2], None), "validation batch_size=4, not None; .*other validation samples"),
+        (lambda *_: toy_run(batch_size=8), "training batch_size=4, not 8"),
+        (lambda *_: toy_run(max_nodes=30), "training max_nodes=None, not 30"),
+        (lambda *_: toy_run(shuffle=False), "training shuffle=True, not False"),
+        (lambda *_: toy_run(count=20), "other normalisers; other training samples"),
+    ],
+)
+def test_another_run_is_not_answered_from_the_old_one(tmp_path, change, message):
+    fit(*toy_run(), out=tmp_path, epochs=1)
+    with pytest.raises(ValueError, match=f"holds a run with {message}"):
+        fit(*change(*toy_run()), out=tmp_path, epochs=1)
+    assert fit(*toy_run(), out=tmp_path, epochs=1).resumed
+
+
+def test_another_task_is_not_answered_from_the_old_one(tmp_path):
+    grids = [random_grid((4, 4), in_channels=1, seed=seed) for seed in range(4)]
+
+    def run(task):
+        torch.manual_seed(0)
+        return fit(normalized(Toy(1, 1), grids), mesh_loader(grids, 2), None, out=tmp_path, epochs=1, task=task)
+
+    run(SteadyGradient(0.1))
+    for task in (SteadyGradient(0.2), SteadyField()):
+        with pytest.raises(ValueError, match="holds a run with other task"):
+            run(task)
+    assert run(SteadyGradient(0.1)).resumed
+
+
+def test_another_patch_size_is_not_answered_from_the_old_run(tmp_path):
+    """k changes no weight's shape."""
+    samples = [random_mesh(30, seed=seed) for seed in range(4)]
+
+    def run(k):
+        torch.manual_seed(0)
+        inner = build_model("la2former", in_channels=2, out_channels=1, hidden_channels=8, num_layers=1, k=k)
+        return fit(normalized(inner, samples), mesh_loader(samples, 2), None, out=tmp_path, epochs=1)
+
+    run(16)
+    with pytest.raises(ValueError, match=r"holds a run with model's .*16.*, not .*8"):
+        run(8)
+    assert run(16).resumed
+
+
+def test_more_epochs_are_refused_with_the_way(tmp_path):
+    fit(*toy_run(), out=tmp_path, epochs=1)
+    with pytest.raises(ValueError, match=r"epochs=1, not 2 \(.*start another run .* \(checkpoint\.start_from\)"):
+        fit(*toy_run(), out=tmp_path, epochs=2)
+
+
+def test_random_transforms_do_not_make_another_run(tmp_path):
+    class Jittered(list):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index).clone()
+            sample.x = sample.x + random.random() + np.random.rand() + torch.rand(1)  # noqa: NPY002
+            return sample
+
+    def run(out):
+        model, train, val = toy_run()
+        random.seed(), np.random.seed()  # noqa: NPY002
+        return fit(model, mesh_loader(Jittered(train.dataset), 4, shuffle=True), val, out=out, epochs=2)
+
+    first = run(tmp_path / "a")
+    assert run(tmp_path / "a").resumed
+    assert [row["loss"] for row in run(tmp_path / "b").history] == [row["loss"] for row in first.history]
+
+
+def test_every_flipped_bit_of_a_run_is_an_error_that_names_the_file(tmp_path):
+    fit(*toy_run(), out=tmp_path, epochs=1)
+    draw = random.Random(0)
+    for name in ("last.ckpt", "best.safetensors"):
+        whole, errors = (tmp_path / name).read_bytes(), 0
+        for _ in range(60):
+            content = bytearray(whole)
+            content[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(ValueError, match=name.replace(".", r"\.")):
+                fit(*toy_run(), out=tmp_path, epochs=1)
+            errors += 1
+        assert errors == 60
+        (tmp_path / name).write_bytes(whole)
+    assert fit(*toy_run(), out=tmp_path, epochs=1).resumed
+
+
+def test_weights_of_another_run_in_the_folder_are_noticed(tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        fit(*toy_run(seed=seed), out=tmp_path / name, epochs=1)
+    shutil.copy(tmp_path / "b" / "best.safetensors", tmp_path / "a" / "best.safetensors")
+    with pytest.raises(ValueError, match=r"best\.safetensors holds other weights than this run selected"):
+        fit(*toy_run(), out=tmp_path / "a", epochs=1)
+
+
+def test_what_a_run_left_is_not_deleted_unasked(tmp_path):
+    fit(*toy_run(), out=tmp_path, epochs=1)
+    (tmp_path / "last.ckpt").unlink()
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"holds best\.safetensors of a run, but no last\.ckpt"):
+        fit(*toy_run(), out=tmp_path, epochs=1)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert not fit(*toy_run(), out=tmp_path, epochs=1, resume=False).resumed
+
+
+def test_temporary_files_of_others_are_left_alone(tmp_path):
+    (tmp_path / ".mine.h5.abc.tmp").write_text("being written")
+    fit(*toy_run(), out=tmp_path, epochs=1)
+    assert (tmp_path / ".mine.h5.abc.tmp").read_text() == "being written"
 
 
 def test_resume_false_starts_anew(tmp_path):

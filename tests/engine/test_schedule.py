@@ -9,12 +9,14 @@ from pyg_neuralops.engine import OneCycle
 
 
 @pytest.mark.parametrize("steps", [10, 37, 200])
-@pytest.mark.parametrize("pct_start", [0.3, 0.5])
-def test_equals_torch(steps, pct_start):
+@pytest.mark.parametrize(("pct_start", "div"), [(0.3, 25.0), (0.5, 25.0), (0.5, 1e4)])
+def test_equals_torch(steps, pct_start, div):
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps, pct_start=pct_start)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 3e-3, total_steps=steps, pct_start=pct_start, div_factor=div
+    )
     # torch puts the peak at step pct_start * steps - 1 of the steps 0 ... steps - 1.
-    cycle = OneCycle(3e-3, (pct_start * steps - 1) / (steps - 1))
+    cycle = OneCycle(3e-3, (pct_start * steps - 1) / (steps - 1), div)
     for step in range(steps):
         lr, beta1 = cycle(step / (steps - 1))
         group = optimizer.param_groups[0]

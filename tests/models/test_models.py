@@ -10,6 +10,7 @@ from pyg_neuralops.testing import (
     assert_batch_invariant,
     assert_gradients,
     assert_permutation_equivariant,
+    assert_resets_parameters,
     assert_translation_invariant,
     random_grid,
     random_mesh,
@@ -116,6 +117,34 @@ def test_every_parameter_learns(name):
     assert [n for n, p in model.named_parameters() if p.numel() and p.grad is None] == []
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_resetting_is_constructing(name):
+    sizes = {"in_channels": 2, "out_channels": 3, **SMALL}
+    assert_resets_parameters(lambda: build_model(name, **sizes))
+
+
+def test_resetting_where_the_constructor_has_choices():
+    sizes = {"in_channels": 10, "out_channels": 1, **SMALL}
+    assert_resets_parameters(lambda: build_model("la2former", **sizes, fusion="gate", direction=True))
+    assert_resets_parameters(lambda: build_model("lrsa", **sizes, structured=True, coords="reference-grid"))
+    assert_resets_parameters(lambda: build_model("transolver", **sizes, time="embedding", structured=True))
+    assert_resets_parameters(lambda: build_model(f"{__name__}:Own", **sizes))
+
+
+class Own(torch.nn.Sequential):
+    """A user's own module, as such."""
+
+    def __init__(self, in_channels, out_channels, pos_dim, hidden_channels, num_layers):
+        super().__init__(torch.nn.Linear(in_channels, hidden_channels), torch.nn.Linear(hidden_channels, out_channels))
+
+
+def test_a_model_that_was_changed_cannot_be_reset():
+    model = small("transolver")
+    model.decoder = torch.nn.Linear(16, 5)
+    with pytest.raises(ValueError, match=r"Transolver is not as its constructor made it; .*'decoder.weight'"):
+        model.reset_parameters()
+
+
 def test_wrong_use_is_named():
     with pytest.raises(ValueError, match=r"unknown model 'lrs'.*la2former"):
         build_model("lrs", in_channels=1, out_channels=1)
@@ -125,7 +154,7 @@ def test_wrong_use_is_named():
         build_model("la2former", in_channels=1, out_channels=1, hidden_channels=30, heads=8)
     with pytest.raises(ValueError, match="num_layers=0"):
         build_model("graph-sage", in_channels=1, out_channels=1, num_layers=0)
-    with pytest.raises(ValueError, match=r"2 input channels in 2D.*in_channels=5"):
+    with pytest.raises(ValueError, match=r"2 channels of x, no of theta, no time: 2 inputs; .*in_channels=5"):
         small("la2former", in_channels=5)(random_mesh(20))
     with pytest.raises(ValueError, match="cannot import"):
         build_model("no.such.module:Thing", in_channels=1, out_channels=1)

@@ -5,6 +5,7 @@ import torch
 from torch_geometric.data import Batch
 
 from pyg_neuralops.checkpoint import load_model, save_model
+from pyg_neuralops.data import Mesh
 from pyg_neuralops.models import LA2Former, build_model, model_name, with_defaults
 from pyg_neuralops.normalize import normalized
 from pyg_neuralops.testing import (
@@ -28,6 +29,57 @@ def test_published_sizes():
     assert count(build_model("transolver", in_channels=0, out_channels=1)) == 713_665
     assert count(build_model("flare", in_channels=0, out_channels=1)) == 592_641
     assert count(build_model("fno", in_channels=1, out_channels=1)) == 2_368_001
+
+
+def test_time_of_transolver_goes_through_its_own_mlp():
+    """Two layers of C x C beside the rest, an encoder that is nine inputs narrower, and t alone is read."""
+    torch.manual_seed(0)
+    sizes = {**SIZE, "in_channels": 11}
+    features = build_model("transolver", **sizes)
+    model = build_model("transolver", **sizes, time="embedding")
+    c = SIZE["hidden_channels"]
+    assert count(model) - count(features) == 2 * (c * c + c) - 9 * 2 * c
+    data = random_mesh(20, in_channels=11)
+    mesh = Mesh.from_data(data)
+    fields, time = data.x[:, :2], data.x[:, 2]
+    without = build_model("transolver", **{**SIZE, "in_channels": 2})
+    without.load_state_dict({name: value for name, value in model.state_dict().items() if "time_" not in name})
+    torch.testing.assert_close(model.encode(data.x, mesh), without.encode(fields, mesh) + model.time_embedding(time))
+    expected = model(data)
+    data.x[:, 3:] = 7.0
+    torch.testing.assert_close(model(data), expected, rtol=0, atol=0)
+    data.x[:, 2] += 0.1
+    assert (model(data) - expected).abs().max() > 1e-6
+    assert_batch_invariant(model, [random_mesh(n, in_channels=11, seed=n) for n in (30, 12)])
+    assert_gradients(model, random_mesh(12, in_channels=11))
+    assert model.config["time"] == "embedding"
+    assert model.config["in_channels"] == 11
+
+
+def test_wrong_times_of_transolver_are_named():
+    with pytest.raises(ValueError, match="time='both'; choose from"):
+        build_model("transolver", **SIZE, time="both")
+    with pytest.raises(ValueError, match="in_channels=2 with time='embedding'; time alone has 9"):
+        build_model("transolver", **SIZE, time="embedding")
+
+
+def test_kernels_of_gno_see_the_inputs_at_both_ends():
+    """With encoder and values cut off from the inputs, what is left of them comes through the kernels."""
+    torch.manual_seed(0)
+    model, data = build_model("gno", **SIZE, k=6, coords=False), random_mesh(30)
+    first = model.blocks[0].mixer.kernel[0]
+    assert first.in_features == 2 + 2 * 2
+    with torch.no_grad():
+        model.encoder[0].weight.zero_()
+    x = data.x.requires_grad_()
+    gradient = torch.autograd.grad(model(data)[4].sum(), x)[0].abs().sum(1) > 0
+    patch = model.prepare(data).patch_index
+    assert set(gradient.nonzero().flatten().tolist()) == set(patch[0, patch[1] == 4].tolist())
+    for columns in ((2, 3), (4, 5)):  # of the target and of the source
+        with torch.no_grad():
+            before = model(data)
+            first.weight[:, columns] += 0.1
+            assert (model(data) - before).abs().max() > 1e-6
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Kernel integrals and grid layers against the sums and products that define them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch_geometric.data import Batch
@@ -21,12 +23,14 @@ from pyg_neuralops.transforms import KNNPatches
 C = 8
 
 
+@pytest.mark.parametrize("in_channels", [0, 3])
 @pytest.mark.parametrize("coords", [True, False])
-def test_kernel_integral_is_the_direct_sum(coords):
+def test_kernel_integral_is_the_direct_sum(coords, in_channels):
     torch.manual_seed(0)
-    layer = KernelIntegral(C, kernel_channels=8, coords=coords).double()
+    layer = KernelIntegral(C, kernel_channels=8, coords=coords, in_channels=in_channels).double()
     data = KNNPatches(5)(random_mesh(12, in_channels=C, dtype=torch.float64))
-    mesh = Mesh.from_data(data)
+    inputs = torch.randn(12, in_channels, dtype=torch.float64)
+    mesh = replace(Mesh.from_data(data), inputs=inputs)
     rows = []
     for i in range(12):
         neighbours = data.patch_index[0, data.patch_index[1] == i]
@@ -34,9 +38,18 @@ def test_kernel_integral_is_the_direct_sum(coords):
         for j in neighbours:
             where = (data.pos[j] - data.pos[i]) / (data.pos[neighbours] - data.pos[i]).norm(dim=1).max()
             ends = [data.pos[i], data.pos[j]] if coords else []
+            ends += [inputs[i], inputs[j]]
             total = total + layer.kernel(torch.cat([where, *ends])) * layer.value(data.x[j])
         rows.append(layer.out(total / len(neighbours)))
     torch.testing.assert_close(layer(data.x, mesh), torch.stack(rows))
+
+
+def test_kernels_name_inputs_that_are_not_there():
+    data = KNNPatches(3)(random_mesh(5, in_channels=C))
+    mesh, layer = Mesh.from_data(data), KernelIntegral(C, in_channels=2)
+    for inputs, found in ((None, 0), (torch.zeros(5, 3), 3)):
+        with pytest.raises(ValueError, match=f"the mesh has {found} inputs; the kernel was built with in_channels=2"):
+            layer(data.x, replace(mesh, inputs=inputs))
 
 
 @pytest.mark.parametrize("shape", [(10,), (8, 10), (7, 9), (4, 6, 5), (1, 8), (2, 3)])

@@ -107,7 +107,7 @@ def test_flare_is_one_matrix_of_rank_m_per_head():
 @pytest.mark.parametrize("qk_norm", [False, True])
 def test_full_attention_is_the_naive_softmax(qk_norm):
     torch.manual_seed(0)
-    layer = FullAttention(C, H, qk_norm=qk_norm).double()
+    layer = FullAttention(C, heads=H, qk_norm=qk_norm).double()
     x, mesh = points()
     q, k, v = layer.qkv(x).view(N, 3, H, C // H).permute(1, 2, 0, 3)  # [H, N, d]
     if qk_norm:

@@ -42,13 +42,13 @@ MIXERS = {
     "knn, one mask a layer": lambda: PatchMixer(knn(soft_mask="layer")),
     "knn, no mask": lambda: PatchMixer(knn(soft_mask="none")),
     "knn, directional": lambda: PatchMixer(knn(direction=True)),
-    "efficient": lambda: EfficientAttention(C, H),
+    "efficient": lambda: EfficientAttention(C, heads=H),
     "galerkin": lambda: GalerkinAttention(C, heads=H),
-    "fusion": lambda: Fusion(C, [PatchMixer(knn()), EfficientAttention(C, H)]),
-    "gated fusion": lambda: Fusion(C, [PatchMixer(knn()), EfficientAttention(C, H)], "gate"),
+    "fusion": lambda: Fusion(C, [PatchMixer(knn()), EfficientAttention(C, heads=H)]),
+    "gated fusion": lambda: Fusion(C, [PatchMixer(knn()), EfficientAttention(C, heads=H)], mode="gate"),
     "graph": lambda: GraphMixer(SAGEConv(C, C)),
-    "graph on patches": lambda: GraphMixer(SAGEConv(C, C), "patches"),
-    "block": lambda: Block(C, EfficientAttention(C, H)),
+    "graph on patches": lambda: GraphMixer(SAGEConv(C, C), graph="patches"),
+    "block": lambda: Block(C, EfficientAttention(C, heads=H)),
 }
 LOCAL = [name for name in MIXERS if name.startswith("knn")]
 
@@ -144,7 +144,7 @@ def test_a_node_without_neighbours_gets_the_bias():
 
 
 def test_efficient_attention_of_constant_keys_is_the_mean():
-    layer = EfficientAttention(C, H, project=False)
+    layer = EfficientAttention(C, heads=H, project=False)
     with torch.no_grad():
         layer.qkv.weight[C : 2 * C].zero_()
     data = random_mesh(10, in_channels=C)
@@ -158,12 +158,12 @@ def test_efficient_attention_of_constant_keys_is_the_mean():
     [
         (lambda: KNNAttention(90, heads=8), "channels=90 is not a multiple of heads=8"),
         (lambda: KNNAttention(16, heads=4, soft_mask="hard"), "choose from"),
-        (lambda: EfficientAttention(90, 8), "heads=8"),
+        (lambda: EfficientAttention(90, heads=8), "heads=8"),
         (lambda: GalerkinAttention(90), "heads=8"),
-        (lambda: Fusion(16, [], "concat"), "0 mixers"),
-        (lambda: Fusion(16, [EfficientAttention(16, 4)], "gate"), "'gate' takes 2"),
-        (lambda: Fusion(16, [EfficientAttention(16, 4)], "sum"), "choose from"),
-        (lambda: GraphMixer(SAGEConv(4, 4), "knn"), "choose from"),
+        (lambda: Fusion(16, [], mode="concat"), "0 mixers"),
+        (lambda: Fusion(16, [EfficientAttention(16, heads=4)], mode="gate"), "'gate' takes 2"),
+        (lambda: Fusion(16, [EfficientAttention(16, heads=4)], mode="sum"), "choose from"),
+        (lambda: GraphMixer(SAGEConv(4, 4), graph="knn"), "choose from"),
     ],
 )
 def test_wrong_settings_are_named(build, message):
@@ -199,7 +199,7 @@ def test_tiles_give_what_edges_give(kwargs, pos_dim):
 @pytest.mark.parametrize("settings", [{"max_mib": 0.05}, {"checkpoint": True}, {"max_mib": 0.05, "checkpoint": True}])
 def test_limited_memory_gives_the_same_numbers(settings):
     torch.manual_seed(0)
-    block = Block(C, Fusion(C, [PatchMixer(knn(direction=True)), EfficientAttention(C, H)]))
+    block = Block(C, Fusion(C, [PatchMixer(knn(direction=True)), EfficientAttention(C, heads=H)]))
     model, data = MixerModel(block, C), random_mesh(300, in_channels=C)
     data = KNNPatches(8, tiles=True)(data)
     plain = model(data)

@@ -47,11 +47,11 @@ MIXERS = {
     "low rank": low_rank,
     "low rank, tied": lambda: low_rank(tied=True),
     "low rank, latent mlp": lambda: low_rank(latent="mlp"),
-    "low rank, fused": lambda: Fusion(C, [low_rank(project=False), FullAttention(C, H)], "gate"),
+    "low rank, fused": lambda: Fusion(C, [low_rank(project=False), FullAttention(C, heads=H)], mode="gate"),
     "physics": lambda: PhysicsAttention(C, heads=H, num_slices=5),
     "flare": lambda: FLAREAttention(C, heads=H, num_latents=5),
-    "full": lambda: FullAttention(C, H),
-    "full, normalised": lambda: FullAttention(C, H, bias=False, qk_norm=True),
+    "full": lambda: FullAttention(C, heads=H),
+    "full, normalised": lambda: FullAttention(C, heads=H, bias=False, qk_norm=True),
     "block": lambda: Block(C, low_rank(), norm=RMSNorm),
 }
 LOCAL = ["relative kernel", "vector attention"]

@@ -1,4 +1,6 @@
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +46,28 @@ def test_only_missing_parts_are_made(tmp_path):
     assert done == [4, 2, 1, 1, 1, 1]
     after = [path.stat().st_mtime_ns for path in paths]
     assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
+    for one, two in zip(contents(paths), expected, strict=True):
+        np.testing.assert_array_equal(one["u"], two["u"])
+
+
+def test_damaged_parts_and_those_of_another_task_are_solved_again(tmp_path, caplog):
+    paths = make_parts(DARCY, SMALL, SEEDS, tmp_path, workers=0, part_size=4)
+    expected, good, chance = contents(paths), paths[1].read_bytes(), random.Random(0)
+    spoilt = [good[: chance.randrange(len(good))] for _ in range(10)]
+    for bit in chance.sample(range(8 * len(good)), 60):
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << bit % 8
+        spoilt.append(bytes(bad))
+    for content in spoilt:
+        paths[1].write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{paths[1].name} is damaged .*; remove it, and it is solved again"):
+            load_part(paths[1])
+    done = []
+    make_parts(DARCY, SMALL, SEEDS, tmp_path, workers=0, part_size=4, advance=done.append)
+    assert done == [4, 2, 1, 1, 1, 1]
+    assert f"{paths[1].name} is damaged" in caplog.text
+    shutil.copy(paths[0], paths[1])  # of other seeds
+    make_parts(DARCY, SMALL, SEEDS, tmp_path, workers=0, part_size=4)
     for one, two in zip(contents(paths), expected, strict=True):
         np.testing.assert_array_equal(one["u"], two["u"])
 

@@ -72,13 +72,27 @@ def test_nearest_sample_sees_a_hole_without_any_input():
         assert predict(holed(seed, centre)).unique().item() == centre
 
 
+def test_baselines_read_parameters_and_time_too(grid_samples):
+    """y is linear in one parameter and in the time, and there is no field."""
+    generator = torch.Generator().manual_seed(1)
+    pattern = torch.rand(2, 12, 1, generator=generator)
+    for sample in grid_samples:
+        sample.x, sample.theta, sample.time = None, torch.rand(1, 1, generator=generator), torch.rand(1)
+        sample.y = sample.theta * pattern[0] + sample.time * pattern[1] + 1
+    predict = ridge(grid_samples[:20], grid_samples[20:25])
+    assert torch.cat([relative_l2(predict(sample), sample.y) for sample in grid_samples[25:]]).max() < 1e-3
+    nearest = nearest_sample(grid_samples)
+    for sample in grid_samples:
+        torch.testing.assert_close(nearest(sample), sample.y)
+
+
 def test_table_says_why_a_baseline_does_not_apply(grid_samples):
     assert same_points(grid_samples)
     found = {b.name: b for b in trivial_baselines(grid_samples[:20], grid_samples[20:25], grid_samples[25:])}
-    assert all(b.errors is not None and b.errors.shape == (5,) for b in found.values())
+    assert all(b.scores is not None and b.scores.first.shape == (5,) for b in found.values())
     ragged = [random_mesh(20 + seed, seed=seed) for seed in range(6)]
     found = {b.name: b for b in trivial_baselines(ragged[:4], None, ragged[4:])}
-    assert found["ridge"].errors is None
+    assert found["ridge"].scores is None
     assert "do not share their points" in found["ridge"].reason
     shapes = [MeshData(pos=s.pos, y=s.y) for s in grid_samples]
     found = {b.name: b for b in trivial_baselines(shapes[:20], None, shapes[20:])}

@@ -11,8 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pyg_neuralops.checkpoint import load_model
 from pyg_neuralops.data import read_hdf5, write_hdf5
+from pyg_neuralops.engine import OneCycle
 from pyg_neuralops.study import Comparison, compare
+from pyg_neuralops.study.provenance import read_json
 from pyg_neuralops.study.table import table as table_of
 
 
@@ -39,7 +42,7 @@ def contents(folder) -> dict:
 def test_results_table_and_figures(comparison, tmp_path):
     results = compare(comparison, progress=False)
     out = tmp_path / "out"
-    assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(results))
+    assert read_json(out / "results.json") == json.loads(json.dumps(results))
     assert [(run["model"], run["seed"]) for run in results["runs"]] == [
         ("graph-sage", 0),
         ("graph-sage", 1),
@@ -146,16 +149,66 @@ class Mine(torch.nn.Module):
         compare(one, progress=False)
 
 
-def test_what_is_damaged_is_said_with_what_to_remove(comparison, tmp_path):
+SPOILT = [b"{", b"[1]", b"3", b'{"test": 1}', b"\xff\xfe{", b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}", b"", b"{}"]
+
+
+def test_what_is_damaged_costs_no_run(comparison, tmp_path, caplog):
+    """A result is made again from the run beside it, what a run is from its other files; nothing is trained twice."""
     one = replace(comparison, models=("graph-sage",), overrides={}, seeds=1)
-    compare(one, progress=False)
-    run = tmp_path / "out/graph-sage/seed0"
-    for name, gone in (("result.json", run / "result.json"), ("run.json", run)):
-        (run / name).write_text("{")
-        with pytest.raises(ValueError, match=re.escape(f"remove {gone} to go on")):
+    errors = compare(one, progress=False)["runs"][0]["test"]["per_sample"]
+    out = tmp_path / "out"
+    run = out / "graph-sage/seed0"
+    trained = (run / "last.ckpt").stat().st_mtime_ns
+    good = (run / "result.json").read_bytes()
+    for bad in [*SPOILT, good.replace(b'"epochs": 2', b'"epochs": 3'), good[:-30]]:
+        (run / "result.json").write_bytes(bad)
+        with pytest.raises(ValueError, match=re.escape(f"remove {run / 'result.json'} to have it made again")):
             compare(one, progress=False)
-        (shutil.rmtree if gone.is_dir() else type(gone).unlink)(gone)
-        compare(one, progress=False)
+    (run / "result.json").unlink()
+    assert compare(one, progress=False)["runs"][0]["test"]["per_sample"] == errors
+    for path in (run / "run.json", out / "comparison.json"):
+        for bad in SPOILT[:3]:
+            path.write_bytes(bad)
+            caplog.clear()
+            assert compare(one, progress=False)["runs"][0]["test"]["per_sample"] == errors
+            assert f"{path} is no JSON" in caplog.text or f"{path} has no checksum" in caplog.text
+            assert read_json(path)
+    assert (run / "last.ckpt").stat().st_mtime_ns == trained
+    # Yet where there is no run, a file of that name is somebody else's.
+    for folder, name in ((tmp_path / "other", "comparison.json"), (tmp_path / "third/graph-sage/seed0", "run.json")):
+        folder.mkdir(parents=True)
+        (folder / name).write_text("[1]")
+    shutil.copy(out / "comparison.json", tmp_path / "third")
+    for place in ("other", "third"):
+        before = contents(tmp_path / place)
+        with pytest.raises(ValueError, match="has no checksum"):
+            compare(replace(one, out=str(tmp_path / place)), progress=False)
+        assert contents(tmp_path / place) == before
+
+
+def test_results_of_other_runs_are_refused(comparison, tmp_path):
+    two = replace(comparison, models=("graph-sage",), overrides={})
+    compare(two, progress=False)
+    folders = [tmp_path / f"out/graph-sage/seed{seed}" for seed in (0, 1)]
+    results = [(folder / "result.json").read_bytes() for folder in folders]
+    for folder, content in zip(folders, results[::-1], strict=True):
+        (folder / "result.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"seed0/result.json belongs to another run.*; remove .*seed0/result.json to"):
+        compare(two, progress=False)
+    for folder, content in zip(folders, results, strict=True):
+        (folder / "result.json").write_bytes(content)
+    folders[0].rename(tmp_path / "aside")
+    folders[1].rename(folders[0])
+    (tmp_path / "aside").rename(folders[1])
+    with pytest.raises(ValueError, match=r"seed0 holds another run \(seed=1 there, 0 here\)"):
+        compare(two, progress=False)
+
+
+@pytest.mark.parametrize("label", ["..", ".", "", "..."])
+def test_a_label_stays_in_the_folder(comparison, tmp_path, label):
+    with pytest.raises(ValueError, match=re.escape(f"a model is called {label!r}; a name with a letter")):
+        compare(replace(comparison, models=(label,), overrides={label: {"model": "graph-sage"}}), progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_training_never_sees_the_test_split(comparison, mesh_file, tmp_path):
@@ -189,6 +242,17 @@ def test_foreign_folder_is_left_alone(comparison, tmp_path):
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
 
+def test_settings_of_one_model_reach_its_run(comparison, tmp_path):
+    """Raw positions and a slow start for one, the defaults for the other."""
+    narrow = dict(comparison.overrides["narrow"], normalize_pos="none", div=1e4, pct_start=0.9)
+    results = compare(replace(comparison, overrides={"narrow": narrow}, seeds=1), progress=False)
+    for run, raw in zip(results["runs"], (False, True), strict=True):
+        pos = load_model(tmp_path / "out" / run["model"] / "seed0" / "best.safetensors").pos
+        assert (pos.mean.abs().max() == 0 and (pos.std == 1).all()) == raw
+        cycle = OneCycle(3e-3, 0.9, 1e4) if raw else OneCycle(1e-3)
+        assert run["history"][0]["lr"] == pytest.approx(cycle(3 / 4 / 2)[0])  # the last of four batches
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -199,6 +263,7 @@ def test_foreign_folder_is_left_alone(comparison, tmp_path):
         ({"seeds": 0}, "seeds=0; it is the number of seeds"),
         ({"seconds": 3.0}, "give exactly one"),
         ({"normalize_x": "all"}, "normalize_x='all'; choose from"),
+        ({"normalize_pos": "all"}, "normalize_pos='all'; choose from"),
         ({"overrides": {"gatv2": {}}}, "not among the models"),
         ({"overrides": {"graph-sage": {"epochs": 9}}}, "change the budget"),
     ],

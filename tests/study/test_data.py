@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pyg_neuralops.data import read_hdf5, write_hdf5
+from pyg_neuralops.checkpoint import load_model
+from pyg_neuralops.cli import main
+from pyg_neuralops.data import mesh_loader, read_hdf5, write_hdf5
+from pyg_neuralops.engine import fit
+from pyg_neuralops.models import build_model
+from pyg_neuralops.normalize import normalized
 from pyg_neuralops.study import DataChoice, load_splits
 from pyg_neuralops.testing import random_mesh
 
@@ -33,14 +38,43 @@ def test_file_without_splits_is_split_by_seed(tmp_path):
     assert not torch.equal(firsts[0], firsts[2])
 
 
-def test_global_parameters_come_to_the_nodes_and_everything_is_float32(tmp_path):
+def test_global_parameters_are_inputs_and_everything_is_float32(tmp_path):
     samples = [random_mesh(10, seed=seed, dtype=torch.float64) for seed in range(10)]
     for sample in samples:
         sample.theta = torch.rand(1, 3, dtype=torch.float64)
     write_hdf5(tmp_path / "theta.h5", samples)
     splits = load_splits(DataChoice(dataset=str(tmp_path / "theta.h5")))
     assert splits.shape["in_channels"] == 5
+    assert splits.train[0].x.shape[1] == 2
+    assert splits.train[0].theta.shape == (1, 3)
     assert splits.train[0].x.dtype == splits.train[0].pos.dtype == torch.float32
+
+
+def test_one_file_gives_one_model_from_python_and_from_the_command_line(tmp_path):
+    """Parameters and time are the model's, so nothing is left for a study to do."""
+    parts = {"train": [], "val": [], "test": []}
+    for seed, split in enumerate(["train"] * 6 + ["val"] * 2 + ["test"] * 2):
+        sample = random_mesh(15 + seed, seed=seed)
+        sample.theta, sample.time = torch.tensor([[1e3 * seed, 2.0]]), torch.tensor([0.5 * seed])
+        sample.y, sample.split = sample.x[:, :1] * seed, split
+        parts[split].append(sample)
+    path = str(tmp_path / "globals.h5")
+    write_hdf5(path, [sample for part in parts.values() for sample in part])
+    settings = "--model la2former --hidden-channels 8 --num-layers 1 --epochs 2 --batch-size 3 --accelerator cpu"
+    main(["train", "--dataset", path, "--out", str(tmp_path / "line"), "--seed", "4", *settings.split()])
+
+    samples, _ = read_hdf5(path)
+    train, val = ([s for s in samples if s.split == name] for name in ("train", "val"))
+    torch.manual_seed(4)
+    shape = {"in_channels": train[0].in_channels, "out_channels": 1}
+    inner = build_model("la2former", **shape, hidden_channels=8, num_layers=1)
+    loaders = mesh_loader(train, 3, shuffle=True, seed=4), mesh_loader(val, 3)
+    model = normalized(inner, train)
+    fit(model, *loaders, out=tmp_path / "python", epochs=2, seed=4, accelerator="cpu")
+    there = load_model(tmp_path / "line" / "best.safetensors").state_dict()
+    assert shape["in_channels"] == 2 + 2 + 9
+    assert there.keys() == model.state_dict().keys()
+    assert all(torch.equal(value, there[name]) for name, value in model.state_dict().items())
 
 
 def test_digest_follows_the_values(mesh_file):

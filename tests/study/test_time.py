@@ -42,7 +42,7 @@ def test_a_set_with_time_is_trained_step_by_step_and_scored_whole(name, tmp_path
     root, out = tmp_path / "data", tmp_path / "out"
     (run,) = compare(small(name, root, out), progress=False)["runs"]
     assert (run["config"]["in_channels"], run["config"]["out_channels"]) == (in_channels, out_channels)
-    assert len(run["test"]["per_sample"]) == len(run["test_integral"]["per_sample"])
+    assert len(run["test"]["per_sample"]) == len(run["metrics"]["relative_l2_integral"]["per_sample"])
     assert (out / "fields.png").stat().st_size > 1000
     checkpoint = out / "graph-sage" / "seed0" / "best.safetensors"
     task = task_of(load_info(checkpoint)["data"])

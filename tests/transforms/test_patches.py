@@ -10,7 +10,7 @@ from scipy.spatial import Delaunay
 from pyg_neuralops.data import MeshData
 from pyg_neuralops.ops import edge_offsets, knn_graph
 from pyg_neuralops.testing import random_mesh
-from pyg_neuralops.transforms import KNNPatches, Anisotropic, MeshEdges, Upwind, parse_metric
+from pyg_neuralops.transforms import Anisotropic, KNNPatches, MeshEdges, Upwind, parse_metric
 
 
 def neighbours(data, k):

@@ -6,7 +6,7 @@ from torch_geometric.utils import is_undirected
 
 from pyg_neuralops.data import MeshData
 from pyg_neuralops.testing import random_mesh
-from pyg_neuralops.transforms import GlobalsToNodes, GraphEdges, KNNPatches, MeshEdges
+from pyg_neuralops.transforms import GraphEdges, KNNPatches, MeshEdges
 
 
 def test_patches_stand_beside_the_mesh_edges():
@@ -18,7 +18,7 @@ def test_patches_stand_beside_the_mesh_edges():
 
 
 def test_patches_are_a_functional_transform_of_pyg():
-    assert {"knn_patches", "mesh_edges", "graph_edges", "globals_to_nodes"} <= set(IterDataPipe.functions)
+    assert {"knn_patches", "mesh_edges", "graph_edges"} <= set(IterDataPipe.functions)
 
 
 def test_patches_of_another_k_are_refused():
@@ -64,13 +64,3 @@ def test_a_point_cloud_has_no_mesh_edges_but_a_graph():
     with pytest.raises(ValueError, match="no cells"):
         MeshEdges()(cloud)
     assert is_undirected(GraphEdges(4)(cloud).edge_index)
-
-
-def test_globals_reach_every_node_of_their_own_sample():
-    samples = [random_mesh(n, in_channels=1, seed=n) for n in (10, 14)]
-    for i, s in enumerate(samples):
-        s.theta = torch.tensor([[float(i), 5.0]])
-    batch = GlobalsToNodes()(Batch.from_data_list(samples))
-    assert batch.x.shape == (24, 3)
-    assert (batch.x[:, 1] == batch.batch).all()
-    assert batch.get("theta") is None

@@ -1,0 +1,77 @@
+"""``Identity``: what a run is a run of; a folder's run is gone on with only if nothing of it has changed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from ..data import MeshBatchSampler, checked
+from ..data.digest import content_digest
+from ..models import model_name
+from ..normalize import Normalized
+from .task import Task
+
+WAYS = "choose another folder, or pass resume=False to train anew and overwrite it"
+LONGER = (
+    "the learning rate ends with its budget: to train on, start another run in another folder from its weights "
+    "(checkpoint.start_from)"
+)
+HINTS = {
+    "epochs": LONGER,
+    "seconds": LONGER,
+    "initial weights": "build the model anew, with the seed that it was built with, to have this run again",
+}
+
+Identity = dict[str, dict[str, Any]]
+
+
+def identity(
+    model: Normalized, task: Task, train: DataLoader, val: DataLoader | None, settings: dict[str, Any]
+) -> Identity:
+    """All that decides what a run comes to: ``settings`` by value, ``content`` as digests.
+
+    Every sample is checked and looked at once, in order; what transforms draw at random is for the caller to seed.
+
+    Raises:
+        ValueError: naming the first sample and field that is wrong.
+    """
+    known = dict(settings) | {"model": model_name(model.model)}
+    known |= {f"model's {name}": json.dumps(value) for name, value in model.model.config.items()}
+    state = model.state_dict()
+    inner = {name: value for name, value in state.items() if name.startswith("model.")}
+    content: dict[str, Any] = {"initial weights": content_digest(inner)}
+    content["normalisers"] = content_digest({name: value for name, value in state.items() if name not in inner})
+    content["task"] = content_digest(task)
+    for name, loader in (("training", train), ("validation", val)):
+        if loader is not None:
+            known |= {f"{name} {key}": value for key, value in _order(loader).items()}
+            content[f"{name} samples"] = _samples(loader.dataset, f"{name} sample")
+    return {"settings": known, "content": content}
+
+
+def _samples(dataset: Any, what: str) -> str:
+    samples = checked((dataset[index] for index in range(len(dataset))), what)
+    return content_digest([content_digest(sample.to_dict()) for sample in samples])
+
+
+def _order(loader: DataLoader) -> dict[str, Any]:
+    batches: Any = loader.batch_sampler
+    if isinstance(batches, MeshBatchSampler):
+        order = batches.sampler
+        limits = {"batch_size": batches.batch_size, "max_nodes": batches.max_nodes}
+        return {**limits, "shuffle": order.shuffle, "order's seed": order.seed}
+    return {"batch_size": loader.batch_size, "drop_last": loader.drop_last, "sampler": type(loader.sampler).__name__}
+
+
+def differences(there: Identity, here: Identity) -> str:
+    """What differs, in words: "batch_size=4, not 8; other training samples (hint)"; empty where nothing does."""
+    found = []
+    for kind in ("settings", "content"):
+        one, two = there[kind], here[kind]
+        for name in [*two, *(name for name in one if name not in two)]:
+            if one.get(name) != two.get(name):
+                what = f"{name}={one.get(name)}, not {two.get(name)}" if kind == "settings" else f"other {name}"
+                found.append(f"{what} ({HINTS[name]})" if name in HINTS else what)
+    return "; ".join(found)

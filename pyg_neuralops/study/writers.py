@@ -1,0 +1,86 @@
+"""A table's rows as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: for the eye ``text``; for programs ``value``, and ``spread`` where it has a deviation.
+
+    ``trivial`` marks the name of a trivial baseline.
+    """
+
+    text: str = ""
+    value: float | str | None = None
+    spread: float | None = None
+    trivial: bool = False
+
+
+Rows = Sequence[Sequence[Cell]]
+
+
+def markdown(head: Sequence[str], rows: Rows, notes: Sequence[str]) -> str:
+    """Aligned, with baselines in italics and the notes below."""
+    lines = [list(head), *([f"*{c.text}*" if c.trivial else c.text for c in row] for row in rows)]
+    lines = [[cell.replace("|", r"\|") for cell in line] for line in lines]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    text = []
+    for line in lines:
+        cells = [cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))]
+        text.append("| " + " | ".join(cells) + " |")
+    rule = "|" + "|".join("-" * (w + 1) + ":" if i else "-" * (w + 2) for i, w in enumerate(widths)) + "|"
+    return "\n".join([text[0], rule, *text[1:], "", *notes]) + "\n"
+
+
+def comma_separated(head: Sequence[str], rows: Rows, notes: Sequence[str]) -> str:
+    """Plain numbers (0.0322, not 3.22%); a deviation has a column of its own behind its mean's."""
+    spread = [any(row[i].spread is not None for row in rows) for i in range(len(head))]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        [name for i, title in enumerate(head) for name in ((title, f"{title} ±") if spread[i] else (title,))]
+    )
+    for row in rows:
+        values = [v for i, c in enumerate(row) for v in ((c.value, c.spread) if spread[i] else (c.value,))]
+        writer.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in values])
+    return text.getvalue()
+
+
+def latex(head: Sequence[str], rows: Rows, notes: Sequence[str]) -> str:
+    """A ``tabular`` for the package booktabs, the notes as comments above."""
+    lines = [" & ".join(map(escaped, head)) + r" \\", r"\midrule"]
+    for row in rows:
+        cells = [rf"\emph{{{escaped(c.text)}}}" if c.trivial else escaped(c.text) for c in row]
+        lines.append(" & ".join(cells) + r" \\")
+    body = [rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"]
+    return "\n".join([*(f"% {note}" for note in notes), *body]) + "\n"
+
+
+SPECIAL = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "±": r"$\pm$",
+    "²": "$^2$",
+}
+
+
+def escaped(text: str) -> str:
+    """Text with LaTeX's special characters written out."""
+    return re.sub("[" + re.escape("".join(SPECIAL)) + "]", lambda found: SPECIAL[found[0]], text)
+
+
+WRITERS: dict[str, Callable[[Sequence[str], Rows, Sequence[str]], str]] = {
+    "markdown": markdown,
+    "csv": comma_separated,
+    "latex": latex,
+}
