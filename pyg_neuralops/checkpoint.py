@@ -141,7 +141,8 @@ def restore(
         foreign = foreign_metric(config.get("patches"))
         if foreign is not None and not trust_import:
             raise ValueError(
-                f"{path} holds a patch metric {foreign!r} that is not of this library; pass trust_import=True to import it"
+                f"{path} holds a patch metric {foreign!r} that is not of this library; pass trust_import=True to "
+                "import it"
             )
     parts = {}
     for field in NORMALIZERS:

@@ -98,8 +98,8 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         save_model(path, model, {"note": object()})
     strange, _ = trained(num_layers=1)
-    strange.model.k = object()
-    with pytest.raises(ValueError, match="the argument 'k' of LA2Former cannot be written as JSON"):
+    strange.model.ratio = object()
+    with pytest.raises(ValueError, match="the argument 'ratio' of LA2Former cannot be written as JSON"):
         save_model(path, strange)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]

@@ -133,7 +133,7 @@ def common_shape(found: Any) -> tuple[int, ...] | None:
 # Pytrees by hand: ``register_dataclass`` has no place for a field that is not data, and no name for files; and what is
 # None must be no leaf, for export.
 def _register(cls: type, static: tuple[str, ...] = (), dropped: tuple[str, ...] = ()) -> None:
-    """Fields are data, but for those ``static`` (tuples of numbers), which are part of the structure, and ``dropped``."""
+    """Fields are data, but for ``static`` ones (tuples), which are part of the structure, and ``dropped`` ones."""
     data = [item.name for item in fields(cls) if item.name not in static + dropped]
 
     def flatten(value: Any) -> tuple[list[Any], Any]:

@@ -95,7 +95,7 @@ class NeuralOperator(nn.Module):
 
 
 class Patched:
-    """Mixed into models that read patches and nothing else that is prepared: keeps them as the attribute ``patches``."""
+    """Mixed into models that need patches and nothing else prepared, which they keep as ``self.patches``."""
 
     patches: KNNPatches
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -85,15 +86,9 @@ class KNNPatches(BaseTransform):
         if isinstance(value, KNNPatches):
             if value.tiles or not tiles:
                 return value
-            return cls(
-                value.k,
-                period=value.period or None,
-                through_solid=value.through_solid,
-                metric=value.metric,
-                tiles=True,
-                backend=value.backend,
-                cache_mib=value.cache.max_mib,
-            )
+            value = copy.copy(value)
+            value.tiles = True
+            return value
         if isinstance(value, Mapping):
             return cls.from_config({"tiles": tiles, **value})
         return cls(value, tiles=tiles)
@@ -105,7 +100,7 @@ class KNNPatches(BaseTransform):
         Raises:
             ValueError: for a missing k or an unknown name, saying what there is; as the constructor.
         """
-        names = [name for name in inspect.signature(cls).parameters]
+        names = list(inspect.signature(cls).parameters)
         unknown = sorted(str(name) for name in set(config) - set(names))
         if unknown or "k" not in config:
             wrong = f"unknown {unknown}" if unknown else "k is missing"
@@ -138,7 +133,7 @@ class KNNPatches(BaseTransform):
                 del data[name]
         # A metric that may read anything may read what no digest sees.
         is_known = self.metric is None or self.metric.fields is not None
-        geometry = f"{self.key}{now}{data.pos.dtype}{data.pos.device}" if is_known else None
+        geometry = f"{self.key}{self.tiles}{now}{data.pos.dtype}{data.pos.device}" if is_known else None
         known = None if geometry is None else self.cache.get(geometry)
         if known is not None:
             return data.update(known)

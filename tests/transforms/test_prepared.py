@@ -183,7 +183,7 @@ def test_single_points_and_points_at_one_place():
                 found = transform(sample)
                 assert torch.bincount(found.patch_index[1]).tolist() == [min(4, sample.num_nodes)] * sample.num_nodes
             batch = transform(Batch.from_data_list([same, one, pair]))
-            model = build_model("la2former", **SIZE, heads=2, patches=transform).to(dtype)
+            model = build_model("la2former", **SIZE | {"in_channels": 3}, heads=2, patches=transform).to(dtype)
             out = model(batch)
             out.square().sum().backward()
             assert out.isfinite().all()
