@@ -44,6 +44,7 @@ class Transolver(BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
@@ -62,14 +63,14 @@ class Transolver(BlockStack):
         super().__init__(
             in_channels - TIME_CHANNELS * embeds,
             out_channels,
-            pos_dim,
-            hidden_channels,
-            num_layers,
-            lambda layer: PhysicsAttention(
+            pos_dim=pos_dim,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            make_mixer=lambda layer: PhysicsAttention(
                 hidden_channels, heads=heads, num_slices=num_slices, structured=structured, pos_dim=pos_dim
             ),
-            coords,
-            ratio,
+            coords=coords,
+            ratio=ratio,
         )
         self.in_channels, self.time = in_channels, time
         self.heads, self.num_slices, self.structured = heads, num_slices, structured

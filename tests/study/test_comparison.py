@@ -26,7 +26,7 @@ def comparison(mesh_file, tmp_path) -> Comparison:
     return Comparison(
         dataset=str(mesh_file),
         models=("graph-sage", "narrow"),
-        overrides={"narrow": {"model": "la2former", "hidden_channels": 8, "heads": 2, "k": 4, "lr": 3e-3}},
+        overrides={"narrow": {"model": "la2former", "hidden_channels": 8, "heads": 2, "patches": {"k": 4}, "lr": 3e-3}},
         seeds=2,
         epochs=2,
         batch_size=4,
@@ -121,7 +121,10 @@ def test_models_and_seeds_come_later(comparison, tmp_path, caplog):
     assert str(out / "narrow" / "seed1") in said
     assert "graph-sage" not in said
     with pytest.raises(ValueError, match="holds another run"):
-        compare(replace(comparison, overrides={"narrow": {"model": "la2former", "heads": 2, "k": 4}}), progress=False)
+        compare(
+            replace(comparison, overrides={"narrow": {"model": "la2former", "heads": 2, "patches": {"k": 4}}}),
+            progress=False,
+        )
     direct = compare(replace(comparison, out=str(tmp_path / "direct")), progress=False)
     assert [run["test"]["per_sample"] for run in direct["runs"]] == [run["test"]["per_sample"] for run in whole["runs"]]
 
