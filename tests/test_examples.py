@@ -1,6 +1,8 @@
 """Every example runs as a user would run it, at a small size."""
 
+import importlib
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +61,17 @@ def test_free_rollout(tmp_path):
     assert free.frames.shape == (64, 10)
     assert free.errors.shape == (1, 10)
     assert (tmp_path / "run" / "rollout.png").stat().st_size > 1000
+
+
+def test_all_your_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    results = importlib.import_module("all_your_own").main(str(tmp_path / "bars"), "run", num_samples=12, epochs=2)
+    own, ours = results["runs"]
+    assert (own["class"], ours["class"]) == ("all_your_own:PointNet", "la2former")
+    assert results["data"]["task"] == {"name": "all_your_own:Smooth", "scale": 0.01}
+    for run in results["runs"]:
+        assert len(run["metrics"]["all_your_own:hottest_point"]["per_sample"]) == 12
+    identity = json.loads((tmp_path / "run/la2former/seed0/run.json").read_text())
+    assert set(identity["code"]) == {"code of all_your_own:Bars", "code of all_your_own:Smooth"}
+    assert "all_your_own:hottest_point" in (tmp_path / "run/table.md").read_text()

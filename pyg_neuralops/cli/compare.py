@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from ..study.settings import Comparison, ModelChoice, Recipe
+from ..study.settings import Comparison, Count, ModelChoice, Recipe, Seed
 from .options import DataOptions, TrainingOptions
 
 _PARTS = {"training": Recipe, "size": ModelChoice}
@@ -27,9 +28,9 @@ class Compare:
     size: ModelChoice = field(default_factory=ModelChoice)
     models: tuple[str, ...] = ("la2former", "mesh-graph-net", "graph-sage", "gatv2")
     """Registry names, or package.module:Class (the current folder is searched too)."""
-    seeds: int = 1
+    seeds: Count = 1
     """Number of seeds."""
-    seed: int = 0
+    seed: Seed = 0
     """The first seed."""
     out: str = "runs/comparison"
     """Folder of the results: table.md, results.json, error_vs_time.png, fields.png."""
@@ -61,8 +62,13 @@ class Compare:
         print(f"results: {out / 'results.json'}, figures: {out / 'error_vs_time.png'}, {out / 'fields.png'}")
 
     @classmethod
-    def from_recipe(cls, path: str) -> Compare:
-        found = Comparison.from_toml(path)
+    def from_recipe(cls, path: str, given: Mapping[str, str]) -> Compare:
+        """What stands in a file, for the options that are not ``given`` on the command line."""
+        changes: dict[str, Any] = {"dataset": given["dataset"]} if "dataset" in given else {}
+        # The budget is one setting: seconds here replace epochs there.
+        budget = [name for name in ("epochs", "seconds") if name in given]
+        changes |= {"epochs": None, "seconds": None, budget[0]: 1} if budget else {}
+        found = Comparison.from_toml(path, **changes)
         parts = {name: {item.name for item in dataclasses.fields(part)} for name, part in _PARTS.items()}  # type: ignore[arg-type]
         groups = {name: {key: getattr(found, key) for key in keys} for name, keys in parts.items()}
         return cls(

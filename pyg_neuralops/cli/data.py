@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,8 @@ class Data:
         from ..study.data import load_splits
 
         if not self.dataset:
+            if self != Data():
+                raise ValueError(f"{'--from' if self.from_ else 'an option'} needs the name of a dataset beside it")
             _list_datasets()
             return
         choice = self.source.choice(self.dataset)
@@ -61,11 +64,18 @@ def _draw(splits: Splits) -> Path:
     names = info["names"].get("y", [])
     title = f"{info['dataset']}: {names[-1]}" if names else info["dataset"]
     figure = plot_samples(splits.train, name=title, window=info.get("window"))
-    return save_figure(figure, Path(info["folder"], f"{Path(info['dataset']).stem}-samples.png"))
+    name = re.sub(r"[^\w.-]", "_", Path(info["dataset"]).stem)
+    return save_figure(figure, Path(info["folder"], f"{name}-samples.png"))
 
 
 def _list_datasets() -> None:
     from ..datasets import DATASETS
 
     for name, cls in sorted(DATASETS.items()):
-        print(f"{name:22} {(cls.__doc__ or '').strip().splitlines()[0].split(': ')[0]}")
+        print(f"{name:22} {_plain(cls.__doc__ or '')}")
+
+
+def _plain(doc: str) -> str:
+    """The first line of a docstring without its formula."""
+    first = doc.strip().splitlines()[0]
+    return re.sub(r"([:,]) :math:`[^`]*`(,?)", lambda found: found[2] if found[1] == ":" else "", first).rstrip(".")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from .options import DataOptions
+from ..study.settings import Accelerator, Count
+from .options import DataOptions, said
 
 
 @dataclass(frozen=True)
@@ -15,14 +17,14 @@ class Evaluate:
     data: DataOptions
     checkpoint: str
     """A model's file, such as runs/train/best.safetensors."""
-    split: str = "test"
-    """train, val or test."""
-    batch_size: int = 8
+    split: Literal["train", "val", "test", "all"] = "test"
+    """Which samples; all of a file that was not trained on, for instance."""
+    batch_size: Count = 8
     """Samples in a batch."""
-    max_nodes: int | None = None
+    max_nodes: Count | None = None
     """Most nodes in a batch."""
-    accelerator: str = "auto"
-    """auto, cpu, gpu ..."""
+    accelerator: Accelerator = "auto"
+    """Where to compute."""
     out: str | None = None
     """The JSON file to write; errors-<split>.json beside the checkpoint by default."""
     trust_import: bool = False
@@ -31,41 +33,45 @@ class Evaluate:
     def run(self) -> None:
         from ..checkpoint import load_info, load_model
         from ..data import mesh_loader
-        from ..engine import evaluate, task_of
-        from ..study.data import load_splits
+        from ..engine import evaluate, make_task, task_of
+        from ..study.data import load_split, task_settings
+        from ..study.machine import compute_device
         from ..study.provenance import environment, write_json
-        from ..study.run import check_channels, compute_device
+        from ..study.run import check_channels
         from ..study.scores import summaries
         from ..study.table import show
 
+        device = compute_device(self.accelerator)
+        out = Path(self.out) if self.out else Path(self.checkpoint).with_name(f"errors-{self.split}.json")
+        if out.suffix != ".json":
+            raise ValueError(f"out={self.out!r}; the errors are written to a .json file")
         model = load_model(self.checkpoint, trust_import=self.trust_import)
-        splits = load_splits(self.data.choice(self.data.dataset))
-        parts = {"train": splits.train, "val": splits.val, "test": splits.test}
-        samples = parts.get(self.split)
-        if not samples:
-            there = [name for name, part in parts.items() if part]
-            raise ValueError(f"split={self.split!r}; choose from {there}")
-        task = splits.task if self.data.task else task_of(load_info(self.checkpoint).get("data", {}), self.trust_import)
+        trained = load_info(self.checkpoint).get("data", {})
+        choice = self.data.choice(self.data.dataset)
+        samples, info = load_split(choice, self.split)
+        if choice.task:
+            task = make_task(**task_settings(choice))
+        else:  # what it was trained for, at the arguments that are given
+            asked = {"name": "steady", **trained.get("task", {}), **(choice.task_args or {})}
+            task = task_of({"task": asked}, self.trust_import)
+        if samples[0].get("y") is None:
+            raise ValueError(f"{self.data.dataset} has no target fields y to compare with; use predict")
         check_channels(model, task, samples[0])
         loader = mesh_loader(samples, self.batch_size, max_nodes=self.max_nodes)
-        scores = evaluate(model, loader, task, compute_device(self.accelerator))
-        found = summaries(scores, splits.info.get("names", {}).get("y", ()), samples)
+        scores = evaluate(model, loader, task, device)
+        found = summaries(scores, info["names"].get("y", ()), samples)
         errors, metric = found["test"], found["test"]["metric"]
-        out = Path(self.out) if self.out else Path(self.checkpoint).with_name(f"errors-{self.split}.json")
         write_json(
             out,
             {
                 "checkpoint": self.checkpoint,
                 "split": self.split,
-                "data": splits.info,
+                "data": info,
                 "errors": errors,
                 "metrics": found["metrics"],
                 "environment": environment(),
             },
         )
-        low, high = errors["quantiles"]["0.05"], errors["quantiles"]["0.95"]
-        print(
-            f"{metric} on {len(samples)} {self.split} samples: mean {show(metric, errors['mean'])}, median "
-            f"{show(metric, errors['median'])}, 5% to 95%: {show(metric, low)} to {show(metric, high)}"
-        )
+        low, high = (show(metric, errors["quantiles"][q]) for q in ("0.05", "0.95"))
+        print(f"{len(samples)} {self.split} samples, {said(found)}; 5% to 95% of samples: {low} to {high}")
         print(f"errors: {out}")

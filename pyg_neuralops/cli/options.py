@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from ..study.settings import DataChoice, Recipe
+from ..study.settings import Count, DataChoice, Positive, Recipe, Seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,12 @@ class SourceOptions:
     """auto: official files where there are any; official; generated."""
     data_args: tuple[str, ...] = ()
     """Further arguments of the dataset, as name=value."""
-    protocol: str = "standard"
+    protocol: Literal["standard", "paper"] = "standard"
     """standard: select on val, read test once; paper: no val, keep the last epoch."""
-    split_seed: int = 0
-    """Fixes the random split of a file that brings none."""
+    split_seed: Seed = 0
+    """Fixes the random split of data that bring none."""
     task: str | None = None
-    """What is asked: steady, steady-gradient, next-frame or time-query; the dataset's own by default."""
+    """steady, steady-gradient, next-frame, time-query or package.module:Class; the dataset's own by default."""
     task_args: tuple[str, ...] = ()
     """Arguments of the task, as name=value."""
     root: str | None = None
@@ -61,7 +61,7 @@ class SourceOptions:
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(SourceOptions):
     dataset: str
-    """A dataset's name (`pyg-neuralops data` lists them) or the path of an .h5 file."""
+    """A dataset's name (`pyg-neuralops data` lists them), an .h5 file, or package.module:Class of your own."""
 
     @classmethod
     def from_choice(cls, choice: DataChoice) -> DataOptions:
@@ -75,9 +75,9 @@ class DataOptions(SourceOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(Recipe):
-    epochs: int | None = None
+    epochs: Count | None = None
     """Budget in epochs; 20 unless --seconds is given."""
-    seconds: float | None = None
+    seconds: Positive | None = None
     """Budget in seconds of pure training, the same for every model."""
 
     def __post_init__(self) -> None:
@@ -103,3 +103,14 @@ def pairs(words: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
+
+
+def said(found: Mapping[str, Any]) -> str:
+    """``"relative_l2: mean 3.2%, median 3.0%; by channel: u 2.9%, p 4.1%"`` of summaries of errors."""
+    from ..study.table import show
+
+    metric, test = found["test"]["metric"], found["test"]
+    text = f"{metric}: mean {show(metric, test['mean'])}, median {show(metric, test['median'])}"
+    channels = {name: each for name, each in found["metrics"].items() if name.startswith(f"{metric}/")}
+    each = ", ".join(f"{name.partition('/')[2]} {show(metric, one['mean'])}" for name, one in channels.items())
+    return text + (f"; by channel: {each}" if each else "")

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from ..study.settings import Accelerator, Count
+from ..typed import Range
+from .options import said
 
 
 @dataclass(frozen=True)
@@ -17,21 +22,19 @@ class Predict:
     """The .h5 file to write: the same samples, cells and inputs, with the prediction as y."""
     picture: str | None = None
     """Also draw one sample, to this .png (or .pdf, .svg) file."""
-    sample: int = 0
+    sample: Annotated[int, Range(0)] = 0
     """Which sample to draw."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Samples in a batch."""
-    accelerator: str = "auto"
-    """auto, cpu, gpu ..."""
+    accelerator: Accelerator = "auto"
+    """Where to compute."""
     overwrite: bool = False
     """Replace an output file that is there."""
     trust_import: bool = False
     """Allow the checkpoint to name a class of your own, which is then imported."""
 
     def run(self) -> None:
-        from ..metrics import defined_mean
         from ..study.predict import predict_file
-        from ..study.table import percent
 
         errors = predict_file(
             self.checkpoint,
@@ -46,4 +49,4 @@ class Predict:
         )
         print(f"predictions: {self.output}" + (f", picture: {self.picture}" if self.picture else ""))
         if errors is not None:
-            print(f"the input has y; error: mean {percent(float(defined_mean(errors)))}")
+            print(f"the input has y; {said(errors)}")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from ..study.settings import ModelChoice, Recipe
+from ..study.settings import ModelChoice, Recipe, Seed
 from .options import DataOptions, TrainingOptions, pairs
 
 
@@ -28,7 +28,7 @@ class Train:
     """A checkpoint to train on from: its model and weights are taken, --model and the size are not."""
     replace: tuple[str, ...] = ()
     """With --from, parts to start anew where channels differ: encoder, decoder."""
-    seed: int = 0
+    seed: Seed = 0
     """Of initial weights and batches."""
     out: str = "runs/train"
     """Folder of the run: best.safetensors, result.json, history.csv, last.ckpt."""
@@ -37,14 +37,17 @@ class Train:
         from ..checkpoint import load_info
         from ..models import build_model
         from ..study.data import load_splits
+        from ..study.machine import check_machine
         from ..study.run import check_run_folder, prepare, train_run
         from ..study.table import show
 
         out = Path(self.out)
+        recipe = Recipe(**dataclasses.asdict(self.training))
+        check_machine(recipe)
         check_run_folder(out)
-        splits = load_splits(self.data.choice(self.data.dataset))
         if self.replace and self.from_ is None:
             raise ValueError(f"replace={list(self.replace)} needs --from")
+        splits = load_splits(self.data.choice(self.data.dataset))
         if self.from_ is None:
             name, kwargs = self.model, dataclasses.asdict(self.size)
         else:
@@ -53,7 +56,6 @@ class Train:
             kwargs = {key: value for key, value in found["config"].items() if key not in splits.shape}
         kwargs = {key: value for key, value in kwargs.items() if value is not None} | pairs(self.model_args)
         prepared = prepare(build_model(name, **splits.shape, **kwargs), splits)
-        recipe = Recipe(**dataclasses.asdict(self.training))
         result = train_run(
             splits,
             prepared,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .. import typed
 from ..resolve import resolve
 from .graph_value import GraphValue
 from .next_frame import NextFrame
@@ -29,11 +29,9 @@ def make_task(name: str = "steady", **arguments: Any) -> Task:
         ValueError: for an unknown name or argument; says what there is.
     """
     make = resolve(name, TASKS, "task")
-    try:
-        inspect.signature(make).bind(**arguments)
-    except TypeError as error:
-        raise ValueError(f"task {name!r}: {error}") from None
-    task = make(**arguments)
+    if not callable(make):
+        raise ValueError(f"task {name!r} is a {type(make).__name__}; a class is needed")
+    task = make(**typed.arguments(make, arguments, f"task {name!r}"))
     if not isinstance(task, Task):
         raise ValueError(
             f"task {name!r} makes a {type(task).__name__}, which lacks a method of pyg_neuralops.engine.Task"

@@ -23,8 +23,9 @@ from .darcy_irregular import (
 )
 from .diffusion import solve_diffusion
 from .elasticity import ElasticitySample, sample_elasticity
-from .euler import EulerSolution, mach_number, solve_euler
+from .euler import EulerSolution, solve_euler
 from .forging import Forging, solve_forging
+from .gas import mach_number
 from .hyperelastic import Equilibrium, solve_hyperelastic, stress_at_vertices
 from .navier_stokes import NavierStokesSample, forcing, random_vorticity, sample_navier_stokes, solve_navier_stokes
 from .navier_stokes_steady import ChannelFlow, solve_channel

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .c_grid import c_grid, cells_to_nodes, surface_points
-from .euler import mach_number, solve_euler
+from .euler import solve_euler
+from .gas import mach_number
 
 BOX = (1.5, 0.2)
 """Length and height of the box of control nodes; it is centred on (0.5, 0)."""

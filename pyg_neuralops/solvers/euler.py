@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GAMMA = 1.4
+from .gas import GAMMA
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,6 @@ def require_numba() -> None:
     """Raise an ImportError that says what to install, unless there is numba."""
     if importlib.util.find_spec("numba") is None:
         raise ImportError("the Euler solver needs numba; pip install 'pyg-neuralops[generate]'")
-
-
-def mach_number(flow: np.ndarray) -> np.ndarray:
-    """Speed over speed of sound ``[...]`` from density, velocity and pressure ``[..., 4]``."""
-    return np.hypot(flow[..., 1], flow[..., 2]) / np.sqrt(GAMMA * flow[..., 3] / flow[..., 0])
 
 
 def face_normals(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

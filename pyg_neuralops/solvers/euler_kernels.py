@@ -17,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from .euler import GAMMA
+from .gas import GAMMA
 
 SLACK = 1.01  # the implicit operator takes slightly more than the spectral radius, as is usual for LU-SGS
 

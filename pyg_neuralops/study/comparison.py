@@ -14,6 +14,7 @@ from typing import Any
 from ..models import NeuralOperator, build_model
 from .baselines import Baseline, trivial_baselines
 from .data import Splits, load_splits
+from .machine import check_machine
 from .provenance import environment, read_json, read_result, write_json
 from .report import write_report
 from .run import Prepared, check_run_folder, differences, identity, prepare, train_run, unscored
@@ -40,6 +41,8 @@ def compare(comparison: Comparison, *, progress: bool = True) -> dict[str, Any]:
         FileNotFoundError, OSError: for data that are not there, or a folder that cannot be written.
     """
     out, start = Path(comparison.out), time.perf_counter()
+    for label in comparison.models:
+        check_machine(comparison.recipe(label))
     _check_folder(out, comparison)
     splits = load_splits(comparison)
     _check_folder(out, comparison, splits.info["digest"])
@@ -154,7 +157,6 @@ def run_folder(out: Path, label: str, seed: int) -> Path:
 
 
 def _build(comparison: Comparison, label: str, splits: Splits) -> NeuralOperator:
-    comparison.recipe(label)
     name, kwargs = comparison.model(label)
     return build_model(name, **splits.shape, **kwargs)
 

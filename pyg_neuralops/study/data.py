@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
+from torch_geometric.data import Data
 
-from ..data import PROTOCOLS, HDF5Meshes, MeshData, split_indices
-from ..datasets import DATASETS, PDEDataset
+from ..data import MeshData, checked
 from ..engine import Task, make_task
+from ..transforms import Standardize
+from ..typed import closest
 from .settings import DataChoice
+from .sources import find_samples, own_task
 
-RESERVED = {"transform", "pre_transform", "force_reload", "protocol", "workers", "on_disk"}
+WHOLE = ("train", "val", "test", "all")
 
 
 @dataclass(frozen=True)
@@ -71,29 +71,24 @@ class Splits:
 def load_splits(choice: DataChoice) -> Splits:
     """The samples that ``choice`` names.
 
-    A file is split as its field ``split`` says, or at random by ``split_seed`` (see
+    A dataset that takes ``split=`` is asked for "train", "val" and "test". The samples of a file, and those of another
+    dataset of a user's own, are split as their field ``split`` says, or at random by ``split_seed`` (see
     :func:`pyg_neuralops.data.split_indices`).
 
     Raises:
         ValueError: for an unknown name or argument (says what there is), or samples that cannot be trained on.
         FileNotFoundError: for a file that is not there.
     """
-    if choice.protocol not in PROTOCOLS:
-        raise ValueError(f"protocol={choice.protocol!r}; choose from {list(PROTOCOLS)}")
-    if choice.dataset in DATASETS:
-        parts, info = _named(choice)
-    elif choice.dataset.endswith((".h5", ".hdf5")) or Path(choice.dataset).is_file():
-        parts, info = _file(choice)
-    else:
-        raise ValueError(
-            f"unknown dataset {choice.dataset!r}; choose from {sorted(DATASETS)} or give the path of an .h5 file"
-        )
-    parts = {name: [ready(sample) for sample in samples] for name, samples in parts.items()}
-    samples = [sample for part in parts.values() for sample in part]
-    if samples[0].get("y") is None:
+    parts, info = find_samples(choice)
+    empty = [name for name, part in parts.items() if not part]
+    if empty:
+        raise ValueError(f"{choice.dataset} leaves {empty} without samples")
+    asked = task_settings(choice)
+    parts = {name: prepared(part, f"{choice.dataset}: {name} sample") for name, part in parts.items()}
+    first = parts["train"][0]
+    if first.get("y") is None:
         raise ValueError(f"{choice.dataset} has no target fields y; nothing can be learned from it")
-    asked = _task(choice)
-    nodes = torch.tensor([sample.num_nodes for sample in samples])
+    nodes = torch.tensor([sample.num_nodes for part in parts.values() for sample in part])
     info |= {
         "dataset": choice.dataset,
         "dataset_args": dict(choice.dataset_args),
@@ -106,84 +101,48 @@ def load_splits(choice: DataChoice) -> Splits:
     return Splits(parts["train"], parts.get("val"), parts["test"], info, make_task(**asked))
 
 
-def _task(choice: DataChoice) -> dict[str, Any]:
+def load_split(choice: DataChoice, name: str) -> tuple[list[MeshData], dict[str, Any]]:
+    """The samples of one split, or all of them ("all", in the order of the source), and what is known of them.
+
+    Unlike :func:`load_splits` this leaves the others alone: they may be empty, and a file may hold one sample.
+
+    Raises:
+        ValueError, FileNotFoundError: as :func:`load_splits`; for a split without samples, saying which have some.
+    """
+    if name not in WHOLE:
+        raise ValueError(f"split={name!r}; choose from {list(WHOLE)}{closest(name, WHOLE)}")
+    parts, info = find_samples(choice, whole=name == "all")
+    if not parts.get(name):
+        there = [name for name, part in parts.items() if part]
+        raise ValueError(f"split={name!r} of {choice.dataset} has no samples; choose from {[*there, 'all']}")
+    samples = prepared(parts[name], f"{choice.dataset}: {name} sample")
+    info |= {"dataset": choice.dataset, "dataset_args": dict(choice.dataset_args), "protocol": choice.protocol}
+    return samples, {**info, "digest": _digest({name: samples})}
+
+
+def task_settings(choice: DataChoice) -> dict[str, Any]:
     """Name and arguments of what is asked: as chosen, else the dataset's own, else a steady field."""
     if choice.task is not None:
         return {"name": choice.task, **(choice.task_args or {})}
-    own = DATASETS[choice.dataset].task if choice.dataset in DATASETS else {"name": "steady"}
-    return {**own, **(choice.task_args or {})}
+    return {**own_task(choice.dataset), **(choice.task_args or {})}
 
 
-def _named(choice: DataChoice) -> tuple[dict[str, list[MeshData]], dict[str, Any]]:
-    cls = DATASETS[choice.dataset]
-    known = {
-        name
-        for base in cls.__mro__
-        if issubclass(base, PDEDataset)
-        for name, parameter in inspect.signature(base.__init__).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in RESERVED
-    }
-    unknown = sorted(set(choice.dataset_args) - set(known))
-    if unknown:
-        raise ValueError(f"dataset {choice.dataset!r} has no argument {unknown}; choose from {sorted(known)}")
-    names = ("train", "test") if choice.protocol == "paper" else ("train", "val", "test")
-    options = {**choice.dataset_args, "protocol": choice.protocol, "workers": choice.workers}
-    sets = {name: cls(root=choice.root, split=name, **options) for name in names}  # type: ignore[arg-type, call-arg]
-    sources = {part.source for part in sets.values()}
-    if len(sources) > 1:
-        raise ValueError(f"the splits of {choice.dataset} come from {sorted(sources)} files; choose a source")
-    about = sets["train"].info
-    info = {
-        "folder": sets["train"].root,
-        "source": sets["train"].source,
-        "window": cls.window,
-        "names": about["names"],
-        "units": about["units"],
-    }
-    return {name: list(part) for name, part in sets.items()}, info
+def prepared(samples: Sequence[Data], what: str) -> list[MeshData]:
+    """Each sample :func:`ready`, alike to the first in fields and channels.
+
+    Raises:
+        ValueError: "meshes.h5: train sample 3: y holds nan at row 7, column 0".
+    """
+    return [ready(sample) for sample in checked(samples, what, torch.float32)]
 
 
-def _file(choice: DataChoice) -> tuple[dict[str, list[MeshData]], dict[str, Any]]:
-    if choice.dataset_args:
-        raise ValueError(f"a file takes no arguments; {sorted(choice.dataset_args)} are for named datasets")
-    samples = HDF5Meshes(choice.dataset, root=choice.root)
-    about = samples.info
-    info = {
-        "folder": str(Path(choice.dataset).parent),
-        "source": Path(choice.dataset).name,
-        "names": about["names"],
-        "units": about["units"],
-    }
-    if samples[0].get("split") is None:
-        indices = split_indices(len(samples), choice.split_seed, choice.protocol)
-        info["split_seed"] = choice.split_seed
-        return {name: [samples[i] for i in part] for name, part in indices.items()}, info
-    parts: dict[str, list[MeshData]] = {"train": [], "val": [], "test": []}
-    for sample in samples:
-        parts[sample.split].append(sample)
-    if choice.protocol == "paper":
-        parts["train"] += parts.pop("val")
-    empty = [name for name, part in parts.items() if not part]
-    if empty:
-        raise ValueError(f"the field 'split' of {choice.dataset} leaves {empty} without samples")
-    return parts, info
-
-
-def ready(sample: MeshData) -> MeshData:
-    """In float32, without what only describes the file."""
-    sample = copy.copy(sample)
+def ready(sample: Data) -> MeshData:
+    """Checked, in float32, with quadrature weights from its cells; without what only describes the source."""
+    sample = Standardize()(sample)
     for name in ("split", "source"):
         if name in sample:
             del sample[name]
-    if sample.pos.dtype == torch.float64:
-        extent = (sample.pos.amax(0) - sample.pos.amin(0)).max()
-        spacing = extent / max(1.0, sample.num_nodes ** (1 / sample.pos.shape[1]))
-        if sample.pos.abs().max() * torch.finfo(torch.float32).eps > 1e-2 * spacing:
-            raise ValueError(
-                f"positions up to {float(sample.pos.abs().max()):.3g} with a spacing of about {float(spacing):.3g} "
-                "do not survive float32; subtract an offset from them first"
-            )
-    return sample.apply(lambda value: value.float() if value.is_floating_point() else value)
+    return sample
 
 
 def _digest(parts: Mapping[str, Sequence[MeshData]]) -> str:

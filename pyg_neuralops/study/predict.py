@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from ..checkpoint import load_info, load_model
 from ..data import mesh_loader, read_hdf5, write_hdf5
-from ..engine import predict, selecting, task_of
+from ..engine import collect, predict, task_of
 from ..plotting import plot_predictions, save_figure
 from .data import ready
-from .run import check_channels, compute_device
+from .machine import compute_device
+from .run import check_channels
+from .scores import summaries
+from .table import show
+
+PICTURES = (".png", ".pdf", ".svg")
 
 
 def predict_file(
@@ -27,7 +30,7 @@ def predict_file(
     accelerator: str = "auto",
     overwrite: bool = False,
     trust_import: bool = False,
-) -> Tensor | None:
+) -> dict[str, Any] | None:
     """Write ``target``: the samples of ``source`` as they are, with the prediction as ``y``.
 
     The file says so in its attributes (``y_is = "prediction"``, ``checkpoint``).
@@ -37,33 +40,43 @@ def predict_file(
         picture: a file to draw sample number ``sample`` to.
 
     Returns:
-        Errors ``[S]``, the first of the task's metrics, where ``source`` has targets, else None.
+        Errors by the task's metrics (:func:`.scores.summaries`) where ``source`` has targets, else None.
 
     Raises:
-        ValueError, FileNotFoundError: for files that do not fit; nothing is written then.
+        ValueError, FileNotFoundError: for files that do not fit; nothing is written then. The picture is written
+            before the predictions.
     """
-    if Path(target).exists() and not overwrite:
-        raise ValueError(f"{target} exists; choose another name, or overwrite it with --overwrite")
-    if Path(target).resolve() == Path(source).resolve():
-        raise ValueError(f"{target} is the input; choose another name for the output")
+    device = compute_device(accelerator)
+    _check_names(checkpoint, source, target, picture, overwrite)
     model = load_model(checkpoint, trust_import=trust_import)
+    trained = load_info(checkpoint).get("data", {})
+    task = task_of(trained, trust_import=trust_import)
     samples, about = read_hdf5(source)
     if not 0 <= sample < len(samples):
         raise ValueError(f"sample={sample}; {source} has samples 0 to {len(samples) - 1}")
-    inputs = [ready(copy.copy(item)) for item in samples]
-    task = task_of(load_info(checkpoint).get("data", {}), trust_import)
+    inputs = [ready(item) for item in samples]
     check_channels(model, task, inputs[0])
-    fields = predict(model, mesh_loader(inputs, batch_size), task, compute_device(accelerator))
+    fields = predict(model, mesh_loader(inputs, batch_size), task, device)
     errors = None
     if inputs[0].get("y") is not None and inputs[0].y.shape[1] == fields[0].shape[1]:
-        errors = torch.cat([selecting(task, field, item) for field, item in zip(fields, inputs, strict=True)])
+        scores = collect(task, zip(fields, inputs, strict=True))
+        names = trained.get("names", {}).get("y") or about["names"].get("y", ())
+        errors = summaries(scores, names, inputs)
 
-    trained = load_info(checkpoint).get("data", {})
     labels = {key: {**about[key]} for key in ("names", "units")}
     for key, found in labels.items():
         found.pop("y", None)
         if trained.get(key, {}).get("y"):
             found["y"] = trained[key]["y"]
+    # Before the predictions: a picture that fails must not leave an output that the same command then refuses.
+    if picture is not None:
+        item = inputs[sample]
+        title = "prediction"
+        if errors is not None and errors["test"]["per_sample"][sample] is not None:
+            title += f"\n{show(errors['test']['metric'], errors['test']['per_sample'][sample])}"
+        if errors is None:
+            item.y = None  # nothing that the prediction could be compared with
+        save_figure(plot_predictions(item, {title: fields[sample]}), picture)
     answers = []
     for item, field in zip(samples, fields, strict=True):
         answer = copy.copy(item)
@@ -71,8 +84,19 @@ def predict_file(
         answers.append(answer)
     attributes = {"y_is": "prediction", "checkpoint": Path(checkpoint).name}
     write_hdf5(target, answers, names=labels["names"], units=labels["units"], attrs=attributes)
-    if picture is not None:
-        item = inputs[sample]
-        title = "prediction" if errors is None else f"prediction\n{100 * float(errors[sample]):.2f}%"
-        save_figure(plot_predictions(item, {title: fields[sample]}), picture)
     return errors
+
+
+def _check_names(checkpoint: str, source: str, target: str, picture: str | None, overwrite: bool) -> None:
+    """Raise if a file to write is one that is read, or cannot be what its name says."""
+    if Path(target).exists() and not overwrite:
+        raise ValueError(f"{target} exists; choose another name, or overwrite it with --overwrite")
+    written = [target] if picture is None else [target, picture]
+    for index, name in enumerate(written):
+        if Path(name).is_dir():
+            raise ValueError(f"{name} is a folder; choose another name for the output")
+        for role, other in (("input", source), ("checkpoint", checkpoint), *(("output", at) for at in written[:index])):
+            if Path(name).resolve() == Path(other).resolve():
+                raise ValueError(f"{name} is the {role}; choose another name for what is written")
+    if picture is not None and Path(picture).suffix.lower() not in PICTURES:
+        raise ValueError(f"picture={picture!r}; its name must end in one of {list(PICTURES)}")

@@ -21,6 +21,7 @@ from ..plotting import plot_predictions, save_figure
 from .baselines import Baseline, score_baseline, whole
 from .data import Splits
 from .notes import TITLES
+from .own_code import import_paths
 from .table import show, table
 
 
@@ -105,13 +106,14 @@ def _positive(value: float | None) -> float:
 
 def fields(results: dict[str, Any], splits: Splits, folders: dict[str, Path]) -> Figure:
     """One test sample: that of median error of the best model; of numbers of whole samples, all of them."""
-    classes = {run["model"]: run["class"] for run in results["runs"]}
+    classes, asked = {run["model"]: run["class"] for run in results["runs"]}, {*import_paths(results["comparison"])}
     shown = splits.test if whole(splits.test) else [splits.test[_middle(results)]]
     answers: dict[str, list[Tensor]] = {}
     for name, folder in folders.items():
         file = folder / "best.safetensors"
-        # A class of the user's own is imported only where that very class was asked for.
-        own = ":" in classes[name] and load_info(file)["model"] == classes[name]
+        # A user's own code is imported only where that very code was asked for.
+        info = load_info(file)
+        own = info["model"] == classes[name] and {*import_paths([info["model"], info["config"]])} <= asked
         answers[name] = predict(load_model(file, trust_import=own), shown, splits.task)
     names = results["data"].get("names", {})
     if whole(splits.test):

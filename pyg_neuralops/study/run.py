@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import json
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,15 +17,17 @@ import torch
 from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
 from ..engine import Task, evaluate, fit
-from ..models import MODELS, NeuralOperator, build_model
+from ..models import NeuralOperator, build_model
 from ..normalize import Normalized, normalized
-from ..resolve import resolve
 from .data import Splits
+from .machine import check_machine, compute_device
+from .own_code import code_digests
 from .provenance import environment, file_digest, read_json, read_result, write_json
 from .scores import own_metrics, summaries
 from .settings import Recipe
 
 log = logging.getLogger(__name__)
+GROUPS = ("arguments", "recipe", "code")
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,6 @@ def prepare(model: NeuralOperator, splits: Splits) -> Prepared:
     return Prepared(train, val, test, time.perf_counter() - start)
 
 
-def compute_device(accelerator: str) -> torch.device:
-    """Where predictions are computed for Lightning's ``accelerator``."""
-    if accelerator == "cpu" or not torch.accelerator.is_available():
-        return torch.device("cpu")
-    found = torch.accelerator.current_accelerator()
-    return torch.device("cpu") if found is None else found
-
-
 def check_channels(model: Normalized, task: Task, sample: MeshData) -> None:
     """Raise unless ``model`` reads what the task makes of this sample, and predicts as many channels as it has."""
     sample = cast(MeshData, task.items([sample])[0])
@@ -75,9 +68,9 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """What differs between two settings, in words: "epochs=3 there, 4 here; ..."; empty where nothing does."""
     flat: list[dict[str, Any]] = []
     for settings in (there, here):
-        groups = [settings.get(name) or {} for name in ("arguments", "recipe")]
-        outer = {name: value for name, value in settings.items() if name not in ("arguments", "recipe")}
-        flat.append({**outer, **groups[0], **groups[1]})
+        groups = [settings.get(name) or {} for name in GROUPS]
+        outer = {name: value for name, value in settings.items() if name not in GROUPS}
+        flat.append({**outer, **groups[0], **groups[1], **groups[2]})
     names = [name for name in {**flat[0], **flat[1]} if flat[0].get(name) != flat[1].get(name)]
     return "; ".join(f"{name}={flat[0].get(name)!r} there, {flat[1].get(name)!r} here" for name in names)
 
@@ -87,15 +80,15 @@ def identity(
 ) -> dict[str, Any]:
     """What makes a run this run. The code's version and the machine are in its result, and are not compared.
 
-    A user's own model counts with the content of its module's file.
+    A user's own model, dataset, task and patch metric count with their code (:func:`.own_code.code_digests`).
     """
     found = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
     found |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
-    if ":" in name:
-        file = sys.modules[resolve(name, MODELS, "model").__module__].__file__
-        found["source"] = file and file_digest(file)
+    own = code_digests(name, kwargs, splits.info["dataset"], splits.info["task"])
+    if own:
+        found["code"] = {f"code of {path}": digest for path, digest in own.items()}
     if initial is not None:
         found["initial"] = initial
     return found
@@ -160,6 +153,7 @@ def train_run(
     Returns:
         What ``result.json`` holds; see the keys below.
     """
+    check_machine(recipe)
     origin = None if initial is None else {"checkpoint": file_digest(initial), "replace": sorted(replace)}
     this = identity(splits, name, kwargs, recipe, seed, origin)
     check_run_folder(out, this)
@@ -175,7 +169,8 @@ def train_run(
     if initial is not None:
         start_from(inner, initial, replace)
     task, items = splits.task, splits.task.items(prepared.train)
-    model = normalized(inner, items, x=recipe.normalize_x, y=recipe.normalize_y, pos=recipe.normalize_pos)
+    modes = {f"normalize_{name}": getattr(recipe, f"normalize_{name}") for name in ("x", "y", "pos")}
+    model = normalized(inner, items, **{name.removeprefix("normalize_"): mode for name, mode in modes.items()})
     limits: dict[str, Any] = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes}
     result = fit(
         model,
@@ -183,17 +178,7 @@ def train_run(
         None if prepared.val is None else mesh_loader(prepared.val, **limits),
         out=out,
         task=task,
-        epochs=recipe.epochs,
-        seconds=recipe.seconds,
-        lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        clip=recipe.clip,
-        pct_start=recipe.pct_start,
-        div=recipe.div,
-        ema=recipe.ema,
-        patience=recipe.patience,
-        precision=recipe.precision,
-        accelerator=recipe.accelerator,
+        **{name: value for name, value in vars(recipe).items() if name not in (*limits, *modes)},
         seed=seed,
         progress=progress,
         label=title,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..data import MeshData
 from ..engine import Scores, Task, collect
 from ..metrics import METRICS
 from ..resolve import resolve
-from .provenance import file_digest
+from .own_code import code_digests
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
 CHANNEL = re.compile(r"(.+)/(\d+)")
@@ -90,10 +89,11 @@ def _r2_of_values(scores: Scores, samples: Sequence[MeshData]) -> dict[str, Any]
 
 
 def own_metrics(metrics: Sequence[str]) -> dict[str, str]:
-    """Those of ``metrics`` that are a user's, with a digest of the file that each is defined in."""
-    found = {name: resolve(name, METRICS, "metric") for name in metrics if ":" in name}
-    files = {name: sys.modules[value.__module__].__file__ for name, value in found.items()}
-    return {name: file_digest(file) if file else "" for name, file in files.items()}
+    """Those of ``metrics`` that are a user's, with a digest of their code."""
+    own = [name for name in metrics if ":" in name]
+    for name in own:
+        resolve(name, METRICS, "metric")
+    return code_digests(own)
 
 
 def check_metrics(asked: Sequence[str], task: Task, samples: Sequence[MeshData], names: Sequence[str]) -> None:

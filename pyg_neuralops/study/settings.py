@@ -1,90 +1,118 @@
-"""Settings of a study as frozen dataclasses; plain Python, without torch."""
+"""Settings of a study as frozen dataclasses; plain Python, without torch.
+
+Every field is checked against its annotation when an object is made, whether Python, a file or a command line made it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
-MODES = ("channel", "scalar", "none")
+from ..typed import Range, closest, typed, unknown
+from .toml import read_toml
+
+Count = Annotated[int, Range(1, 2**31 - 1)]
+Seed = Annotated[int, Range(0, 2**63 - 1)]  # what torch and NumPy both take
+Positive = Annotated[float, Range(0, open=True)]
+Part = Annotated[float, Range(0, 1, open=True)]
+Mode = Literal["channel", "scalar", "none"]
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataChoice:
+class Settings:
+    """Base of all settings.
+
+    Raises:
+        ValueError: for a value that is of another kind, or out of range: "epochs='3'; an integer is needed".
+    """
+
+    def __post_init__(self) -> None:
+        hints = _hints(type(self))
+        for item in dataclasses.fields(self):
+            object.__setattr__(self, item.name, typed(getattr(self, item.name), hints[item.name], item.name))
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataChoice(Settings):
     """Which samples, and how they are split."""
 
     dataset: str
-    """A dataset's name, or the path of an HDF5 file in the library's schema."""
+    """A dataset's name, the path of an HDF5 file in the library's schema, or package.module:Class of your own."""
     dataset_args: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the dataset, such as num_samples, points or resolution."""
-    protocol: str = "standard"
+    protocol: Literal["standard", "paper"] = "standard"
     """"standard" selects on val and reads test once; "paper" has no val and keeps the last epoch."""
-    split_seed: int = 0
-    """Fixes the random split of a file that brings none."""
+    split_seed: Seed = 0
+    """Fixes the random split of data that bring none."""
     task: str | None = None
-    """What is asked: steady, steady-gradient, next-frame or time-query; the dataset's own by default."""
+    """steady, steady-gradient, next-frame, time-query or package.module:Class; the dataset's own by default."""
     task_args: Mapping[str, Any] | None = None
     """Arguments of the task, such as times=20 for time-query."""
     root: str | None = None
     """Folder of the data, or of a file's cache; a default beside it otherwise."""
-    workers: int | None = None
+    workers: Annotated[int, Range(0)] | None = None
     """Processes that generate a dataset that is not there yet; all cores by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Settings):
     """How a model is trained. The defaults are those of the standard benchmarks where they have one."""
 
-    epochs: int | None = None
+    epochs: Count | None = None
     """Budget in epochs ..."""
-    seconds: float | None = None
+    seconds: Positive | None = None
     """... or in seconds of pure training a run."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Most samples in a batch; with a task in time, most single steps or times."""
-    max_nodes: int | None = None
+    max_nodes: Count | None = None
     """Most nodes in a batch."""
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     """Peak of the one-cycle learning rate."""
-    weight_decay: float = 1e-5
+    weight_decay: Annotated[float, Range(0)] = 1e-5
     """Of AdamW."""
-    clip: float | None = 0.1
+    clip: Positive | None = 0.1
     """Largest norm of the gradient."""
-    pct_start: float = 0.3
+    pct_start: Part = 0.3
     """Part of the run in which the learning rate rises."""
-    div: float = 25.0
+    div: Positive = 25.0
     """The learning rate starts at its peak over this."""
-    ema: float | None = None
+    ema: Part | None = None
     """Decay of a moving average of the weights."""
-    patience: int | None = None
+    patience: Count | None = None
     """Stop after so many epochs without a better validation error."""
-    normalize_x: str = "channel"
+    normalize_x: Mode = "channel"
     """Input fields: one mean and std per channel, one scalar for all, or none."""
-    normalize_y: str = "channel"
+    normalize_y: Mode = "channel"
     """Target fields, likewise."""
-    normalize_pos: str = "channel"
+    normalize_pos: Mode = "channel"
     """Positions as encoders see them: one std per axis, one scalar for all (keeps the shape), or none (raw)."""
-    precision: str = "32-true"
-    """Lightning's precision, such as bf16-mixed."""
-    accelerator: str = "auto"
-    """Lightning's accelerator: auto, cpu, gpu ..."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Of the arithmetic; weights are kept in 32 bits. 16-mixed needs a GPU."""
+    accelerator: Accelerator = "auto"
+    """Where to train: on a GPU where there is one, unless it is named."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.epochs is None) == (self.seconds is None):
             raise ValueError(f"epochs={self.epochs}, seconds={self.seconds}; give exactly one of them")
-        for name in ("normalize_x", "normalize_y", "normalize_pos"):
-            if getattr(self, name) not in MODES:
-                raise ValueError(f"{name}={getattr(self, name)!r}; choose from {list(MODES)}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelChoice:
+class ModelChoice(Settings):
     """Size of the models; a model's own default where None."""
 
-    hidden_channels: int | None = None
+    hidden_channels: Count | None = None
     """Width."""
-    num_layers: int | None = None
+    num_layers: Count | None = None
     """Depth."""
 
 
@@ -102,9 +130,9 @@ class Comparison(DataChoice, Recipe, ModelChoice):
 
     models: tuple[str, ...] = ("la2former", "mesh-graph-net", "graph-sage", "gatv2")
     """Registry names, labels in overrides, or package.module:Class."""
-    seeds: int = 1
+    seeds: Annotated[int, Range(1, 10_000)] = 1
     """Number of seeds; each changes initial weights and batches, not the split."""
-    seed: int = 0
+    seed: Seed = 0
     """First seed."""
     out: str = "runs/comparison"
     """Folder of the results."""
@@ -115,20 +143,22 @@ class Comparison(DataChoice, Recipe, ModelChoice):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "models", tuple(self.models))
-        object.__setattr__(self, "metrics", (self.metrics,) if isinstance(self.metrics, str) else tuple(self.metrics))
         if not self.models:
             raise ValueError("models is empty; give at least one")
         double = sorted({name for name in self.models if self.models.count(name) > 1})
         if double:
             raise ValueError(f"models names {double} more than once")
-        if self.seeds < 1:
-            raise ValueError(f"seeds={self.seeds}; it is the number of seeds and must be at least 1")
         for label, changes in self.overrides.items():
             if label not in self.models:
-                raise ValueError(f"overrides for {label!r}, which is not among the models {list(self.models)}")
+                there = f"the models {list(self.models)}{closest(label, self.models)}"
+                raise ValueError(f"overrides for {label!r}, which is not among {there}")
             if {"epochs", "seconds"} & set(changes):
                 raise ValueError(f"overrides for {label!r} change the budget, which must be equal for all models")
+            try:
+                self.recipe(label)
+                self.model(label)
+            except ValueError as error:
+                raise ValueError(f"overrides for {label!r}: {error}") from None
 
     def recipe(self, label: str) -> Recipe:
         """How the model called ``label`` is trained."""
@@ -138,10 +168,15 @@ class Comparison(DataChoice, Recipe, ModelChoice):
 
     def model(self, label: str) -> tuple[str, dict[str, Any]]:
         """The registry name and the constructor's arguments of the model called ``label``."""
+        changes = self.overrides.get(label, {})
         names = {item.name for item in dataclasses.fields(Recipe)}
-        kwargs = {item.name: getattr(self, item.name) for item in dataclasses.fields(ModelChoice)}
-        kwargs |= {name: value for name, value in self.overrides.get(label, {}).items() if name not in names}
-        name = kwargs.pop("model", label)
+        sizes = {
+            item.name: changes.get(item.name, getattr(self, item.name)) for item in dataclasses.fields(ModelChoice)
+        }
+        kwargs = vars(ModelChoice(**sizes)) | {
+            name: value for name, value in changes.items() if name not in (*names, *sizes, "model")
+        }
+        name = typed(changes.get("model", label), str, "model")
         return name, {key: value for key, value in kwargs.items() if value is not None}
 
     def to_dict(self) -> dict[str, Any]:
@@ -158,19 +193,14 @@ class Comparison(DataChoice, Recipe, ModelChoice):
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is not TOML or has an unknown key; says which there are.
+            ValueError: naming the file, if it is not TOML, has an unknown key (says which there are) or a wrong value.
         """
+        found, hints = read_toml(path), _hints(cls)
+        unknown(found, hints, f"{path} has unknown keys")
         try:
-            import tomllib
-        except ModuleNotFoundError:  # Python 3.10
-            import tomli as tomllib  # type: ignore[import-not-found, no-redef]
-        try:
-            with open(path, "rb") as file:
-                found = tomllib.load(file)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{path} is not a TOML file: {error}") from None
-        known = [item.name for item in dataclasses.fields(cls)]
-        unknown = sorted(set(found) - set(known))
-        if unknown:
-            raise ValueError(f"{path} has unknown keys {unknown}; choose from {known}")
-        return cls(**{**found, **changes})
+            own = {name: typed(value, hints[name], name) for name, value in found.items()}
+            if "dataset" not in {**own, **changes}:
+                raise ValueError("there is no key 'dataset', which says what to learn from")
+            return cls(**{**own, **changes})
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None

@@ -156,7 +156,9 @@ def test_nothing_is_printed(tmp_path, capfd):
 def test_the_mean_gate_of_every_layer_is_in_the_history(tmp_path):
     train, val = toy_samples(8, 1), toy_samples(4, 2)
     torch.manual_seed(0)
-    inner = build_model("la2former", in_channels=1, out_channels=1, hidden_channels=8, num_layers=2, k=4, fusion="gate")
+    inner = build_model(
+        "la2former", in_channels=1, out_channels=1, hidden_channels=8, num_layers=2, patches=4, fusion="gate"
+    )
     train, val = ([inner.prepare(sample) for sample in samples] for samples in (train, val))
     model = normalized(copy.deepcopy(inner), train)
     result = fit(model, mesh_loader(train, 4, shuffle=True), mesh_loader(val, 4), out=tmp_path, epochs=2, lr=1e-2)

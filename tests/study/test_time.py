@@ -48,7 +48,7 @@ def test_a_set_with_time_is_trained_step_by_step_and_scored_whole(name, tmp_path
     task = task_of(load_info(checkpoint)["data"])
     raw = next((root / "raw").glob("*-test*.h5"))
     errors = predict_file(str(checkpoint), str(raw), str(tmp_path / "answers.h5"), accelerator="cpu")
-    torch.testing.assert_close(errors.double(), torch.tensor(run["test"]["per_sample"]).double(), rtol=1e-4, atol=1e-6)
+    assert errors["test"]["per_sample"] == pytest.approx(run["test"]["per_sample"], rel=1e-4, abs=1e-6)
     assert json.loads((out / "results.json").read_text())["data"]["task"] == dict(DATASETS[name].task)
     assert task.items([read_hdf5(raw)[0][0]])[0].y.shape[1] == out_channels
     assert read_hdf5(tmp_path / "answers.h5")[0][0].y.shape[1] == columns

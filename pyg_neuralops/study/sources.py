@@ -1,0 +1,181 @@
+"""Where the samples of a study come from: a dataset of this library, a file, or a user's own dataset."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from torch_geometric.data import Data
+
+from ..data import HDF5Meshes, MeshData, hdf5_info, split_indices
+from ..data.check import SPLITS
+from ..datasets import DATASETS, PDEDataset
+from ..resolve import resolve
+from ..typed import arguments, closest, typed
+from .own_code import code_digests
+from .provenance import read_json, write_json
+from .settings import DataChoice
+
+RESERVED = {
+    "root",
+    "split",
+    "transform",
+    "pre_transform",
+    "force_reload",
+    "protocol",
+    "workers",
+    "on_disk",
+    "parameters",
+}
+Parts = dict[str, list[MeshData]]
+
+
+def find_samples(choice: DataChoice, whole: bool = False) -> tuple[Parts, dict[str, Any]]:
+    """The samples that ``choice`` names, by split, and what is known of them: folder, source, names, units.
+
+    Under protocol "paper" the samples of val are among those of train. A split may be empty, or absent.
+
+    Args:
+        choice: what to look for.
+        whole: True for one part, "all", in the order of the source.
+
+    Raises:
+        ValueError, FileNotFoundError: as :func:`pyg_neuralops.study.load_splits`.
+    """
+    name = choice.dataset
+    if name not in DATASETS and (name.endswith((".h5", ".hdf5")) or Path(name).is_file()):
+        return _file(choice, whole)
+    if name not in DATASETS and ":" not in name:
+        there = f"choose from {sorted(DATASETS)} or give the path of an .h5 file, or 'package.module:Name'"
+        raise ValueError(f"unknown dataset {name!r}; {there}{closest(name, DATASETS)}")
+    found = resolve(name, DATASETS, "dataset")
+    if not callable(found):
+        raise ValueError(f"dataset {name!r} is a {type(found).__name__}; a class or function is needed")
+    parts, info = _named(choice, found) if _is_ours(found) else _own(choice, found, whole)
+    return {"all": [sample for part in parts.values() for sample in part]} if whole else parts, info
+
+
+def own_task(dataset: str) -> dict[str, Any]:
+    """What is usually asked of a dataset, as :func:`pyg_neuralops.engine.make_task` takes it."""
+    found: Any = resolve(dataset, DATASETS, "dataset") if ":" in dataset or dataset in DATASETS else None
+    return dict(found.task) if _is_ours(found) else {"name": "steady"}
+
+
+def _is_ours(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, PDEDataset)
+
+
+def _named(choice: DataChoice, cls: type[PDEDataset]) -> tuple[Parts, dict[str, Any]]:
+    given = arguments(cls, choice.dataset_args, f"dataset {choice.dataset!r}", RESERVED)
+    names = ("train", "test") if choice.protocol == "paper" else SPLITS
+    options = {**given, "protocol": choice.protocol, "workers": choice.workers}
+    sets = {name: cls(root=choice.root, split=name, **options) for name in names}  # type: ignore[arg-type, call-arg]
+    sources = {part.source for part in sets.values()}
+    if len(sources) > 1:
+        raise ValueError(f"the splits of {choice.dataset} come from {sorted(sources)} files; choose a source")
+    about = sets["train"].info
+    info = {
+        "folder": sets["train"].root,
+        "source": sets["train"].source,
+        "window": cls.window,
+        "names": about["names"],
+        "units": about["units"],
+    }
+    return {name: list(part) for name, part in sets.items()}, info
+
+
+def _file(choice: DataChoice, whole: bool) -> tuple[Parts, dict[str, Any]]:
+    if choice.dataset_args:
+        raise ValueError(f"a file takes no arguments; {sorted(choice.dataset_args)} are for named datasets")
+    about = hdf5_info(choice.dataset)  # first, as a wrong file needs no cache
+    samples = HDF5Meshes(choice.dataset, root=choice.root)
+    info = {
+        "folder": str(Path(choice.dataset).parent),
+        "source": Path(choice.dataset).name,
+        "names": about["names"],
+        "units": about["units"],
+    }
+    return _divided(choice, list(samples), info, whole), info
+
+
+def _own(choice: DataChoice, make: Callable[..., Any], whole: bool) -> tuple[Parts, dict[str, Any]]:
+    """A user's PyG dataset, or function that returns samples; called for every split where it takes ``split``."""
+    what, takes = f"dataset {choice.dataset!r}", inspect.signature(make).parameters
+    given = arguments(make, choice.dataset_args, what, RESERVED - {"protocol", "workers", "parameters"})
+    folder = Path(choice.root or Path("datasets", choice.dataset.partition(":")[2]))
+    if "root" in takes:
+        given["root"] = str(folder)
+    elif choice.root is not None:
+        raise ValueError(f"{what} has no argument root, so root={choice.root!r} leads nowhere")
+    names: list[str | None] = [*SPLITS] if "split" in takes else [None]
+    calls = {name: given if name is None else {**given, "split": name} for name in names}
+    with _same_code(folder, choice) if "root" in takes else nullcontext():
+        sets = {name: make(**call) for name, call in calls.items()}
+    labels = _labels(sets[names[0]], what)
+    info = {"folder": str(folder) if "root" in takes else ".", "source": choice.dataset, **labels}
+    if None in sets:
+        return _divided(choice, _samples(sets[None], what), info, whole), info
+    return _by_protocol(choice, {str(name): _samples(found, f"{what}, {name}") for name, found in sets.items()}), info
+
+
+@contextmanager
+def _same_code(folder: Path, choice: DataChoice) -> Iterator[None]:
+    """Notes in ``folder`` what made its content: PyG would hand out what older code has processed.
+
+    Raises:
+        ValueError: if other code or arguments did; says what to remove.
+    """
+    note = folder / "pyg_neuralops.json"
+    here = {"code": code_digests(choice.dataset), "arguments": dict(choice.dataset_args)}
+    if note.is_file() and read_json(note) != json.loads(json.dumps(here)):
+        raise ValueError(
+            f"{folder} holds what other code or arguments of {choice.dataset} made; remove {folder / 'processed'} and "
+            f"{note}, or choose another root"
+        )
+    yield
+    write_json(note, here)
+
+
+def _samples(found: Any, what: str) -> list[Any]:
+    if isinstance(found, Data) or not isinstance(found, (Sized, Iterable)):
+        raise ValueError(f"{what} gave a {type(found).__name__}; a dataset or a list of samples is needed")
+    # Not list(found): a dataset with a length may lack the IndexError that ends an iteration.
+    return [found[index] for index in range(len(found))] if isinstance(found, Sized) else list(found)  # type: ignore[index]
+
+
+def _labels(found: Any, what: str) -> dict[str, Any]:
+    """Names and units of channels, where a dataset tells them in ``info``, or in ``names`` and ``units``."""
+    info = getattr(found, "info", None)
+    about = info if isinstance(info, Mapping) else {key: getattr(found, key, None) for key in ("names", "units")}
+    tables = {key: about.get(key) for key in ("names", "units")}
+    return {
+        key: typed(table, dict[str, tuple[str, ...]], f"{what}: {key}") if isinstance(table, Mapping) else {}
+        for key, table in tables.items()
+    }
+
+
+def _divided(choice: DataChoice, samples: list[MeshData], info: dict[str, Any], whole: bool) -> Parts:
+    """Split as the samples say in ``split``, or at random by ``split_seed``."""
+    if whole:
+        return {"all": samples}
+    said = [sample.get("split") for sample in samples]
+    if all(name is None for name in said):
+        indices = split_indices(len(samples), choice.split_seed, choice.protocol)
+        info["split_seed"] = choice.split_seed
+        return {name: [samples[index] for index in part] for name, part in indices.items()}
+    parts: Parts = {name: [] for name in SPLITS}
+    for index, (sample, name) in enumerate(zip(samples, said, strict=True)):
+        if name not in SPLITS:
+            raise ValueError(f"{choice.dataset}, sample {index}: split is {name!r}; choose from {list(SPLITS)}")
+        parts[name].append(sample)
+    return _by_protocol(choice, parts)
+
+
+def _by_protocol(choice: DataChoice, parts: Parts) -> Parts:
+    if choice.protocol == "paper":
+        parts["train"] += parts.pop("val")
+    return parts
