@@ -14,7 +14,7 @@ from timing import write
 
 from pyg_neuralops.data import MeshData
 from pyg_neuralops.ops import EdgeTiles
-from pyg_neuralops.transforms import KNNPatches, MeshEdges, Tensor, Upwind
+from pyg_neuralops.transforms import Anisotropic, KNNPatches, MeshEdges, Upwind
 
 N, K = 16384, 32
 
@@ -41,7 +41,7 @@ def main() -> None:
         "through_solid=False": {"through_solid": False},
         "Upwind, stretch 6": {"metric": Upwind("wind", 6)},
         "Upwind, stretch 12": {"metric": Upwind("wind", 12)},
-        "Tensor, ratio to 1000": {"metric": Tensor("conductivity")},
+        "Anisotropic, ratio to 1000": {"metric": Anisotropic("conductivity")},
     }.items():
         transform, seconds = KNNPatches(K, **settings), []
         for _ in range(3):

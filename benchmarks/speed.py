@@ -81,12 +81,12 @@ def variants(dim: int) -> dict[str, Callable[[], Any]]:
     for size in (16, 24, 48, 64, 128, 256):
         cases[f"tiles of {size}"] = case.step(tiled_attention, case.tiles(size))
     with (
-        mock.patch("pyg_neuralops.ops.tile_plan.CALL", 1 << 40),
-        mock.patch("pyg_neuralops.ops.tile_plan.MOST", 1 << 40),
+        mock.patch("pyg_neuralops.ops.tiles.plan.CALL", 1 << 40),
+        mock.patch("pyg_neuralops.ops.tiles.plan.MOST", 1 << 40),
     ):
         cases["one bucket, U padded to the largest"] = case.step(tiled_attention, case.tiles())
     for power in (16, 20):
-        with mock.patch("pyg_neuralops.ops.tile_plan.MOST", 1 << power):
+        with mock.patch("pyg_neuralops.ops.tiles.plan.MOST", 1 << power):
             cases[f"buckets of 2^{power} pairs instead of 2^18"] = case.step(tiled_attention, case.tiles())
 
     def padded(*arguments: Any, **options: Any) -> Tensor:

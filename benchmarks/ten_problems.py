@@ -18,9 +18,9 @@ from pyg_neuralops.study.settings import Comparison
 PATCH = 16
 MODELS: dict[str, dict[str, Any]] = {
     "la2former-global": {"heads": 4},
-    "la2former": {"heads": 4, "k": PATCH},
+    "la2former": {"heads": 4, "patches": {"k": PATCH}},
     "lrsa": {"heads": 4, "num_latents": 32},
-    "la2former-lrsa": {"heads": 4, "k": PATCH, "num_latents": 32},
+    "la2former-lrsa": {"heads": 4, "patches": {"k": PATCH}, "num_latents": 32},
     "mesh-graph-net": {"num_layers": 8},
 }
 """Linear attention alone, LA2Former, LRSA, their union, and a GNN with twice their layers."""
@@ -41,7 +41,7 @@ EPOCHS = {"navier-stokes": 5, "plasticity": 5, "advection-diffusion": 20, "aniso
 """About 2000 steps a model: 60 epochs where there are 180 samples."""
 
 TRIVIAL = ("mean", "1-nn", "ridge")
-METRICS = {"advection-diffusion": "Upwind('wind', stretch=6)", "anisotropic-diffusion": "Tensor('conductivity')"}
+METRICS = {"advection-diffusion": "Upwind('wind', stretch=6)", "anisotropic-diffusion": "Anisotropic('conductivity')"}
 PERIODS = {"navier-stokes": 1.0}
 
 
@@ -49,13 +49,14 @@ def comparison(name: str) -> Comparison:
     models = {label: dict(arguments) for label, arguments in MODELS.items()}
     if name in PERIODS:
         for label in ("la2former", "la2former-lrsa"):
-            models[label]["period"] = PERIODS[name]
+            models[label]["patches"] = {"k": PATCH, "period": PERIODS[name]}
     if name == "plasticity":  # the answer holds positions, which MeshGraphNet's nodes do not see by default
         models["mesh-graph-net"]["coords"] = True
     if name in METRICS:
-        models["gatv2, patches"] = {"model": "gatv2", "graph": "patches", "heads": 4, "k": PATCH}
+        models["gatv2, patches"] = {"model": "gatv2", "graph": "patches", "heads": 4, "patches": {"k": PATCH}}
+        patches = {"k": PATCH, "metric": METRICS[name]}
         for label in ("la2former", "la2former-lrsa", "gatv2, patches"):
-            models[f"{label}, metric"] = {"model": label, **models[label], "metric": METRICS[name]}
+            models[f"{label}, metric"] = {"model": label, **models[label]} | {"patches": patches}
     return Comparison(
         dataset=name,
         dataset_args={**SIZES[name], "source": "generated"},

@@ -28,7 +28,12 @@ def main(
     sets = {split: NavierStokes(root, split=split, **options) for split in ("train", "val", "test")}
     task = NextFrame()
     model = build_model(
-        "la2former-lrsa", in_channels=10, out_channels=1, hidden_channels=32, num_layers=3, k=13, period=1.0
+        "la2former-lrsa",
+        in_channels=10,
+        out_channels=1,
+        hidden_channels=32,
+        num_layers=3,
+        patches={"k": 13, "period": 1.0},
     )
     data = {split: [model.prepare(sample) for sample in samples] for split, samples in sets.items()}
     steps = task.items(data["train"])  # ten from each trajectory

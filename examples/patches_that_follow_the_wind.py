@@ -35,7 +35,9 @@ def main(out: str = "runs/upwind_patches.png", num_points: int = 1500, k: int = 
     figure.savefig(out, dpi=120)
 
     # Any model with patches takes the metric by its name, and reads the field from the sample.
-    model = build_model("la2former", in_channels=1, out_channels=1, k=k, metric=repr(Upwind("wind", stretch=6)))
+    model = build_model(
+        "la2former", in_channels=1, out_channels=1, patches=KNNPatches(k, metric=Upwind("wind", stretch=6))
+    )
     model(data)
     return prepared
 

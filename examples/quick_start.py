@@ -18,7 +18,12 @@ def main(root: str = "datasets/darcy-irregular", out: str = "runs/quick", num_sa
     """Train LA2Former on Darcy flow in irregular domains; returns the mean test error (relative L2)."""
     sets = {s: DarcyIrregular(root, split=s, num_samples=num_samples, points=400) for s in ("train", "val", "test")}
     model = build_model(
-        "la2former", in_channels=sets["train"][0].in_channels, out_channels=1, hidden_channels=32, num_layers=3, k=16
+        "la2former",
+        in_channels=sets["train"][0].in_channels,
+        out_channels=1,
+        hidden_channels=32,
+        num_layers=3,
+        patches=16,
     )
     data = {split: [model.prepare(sample) for sample in samples] for split, samples in sets.items()}
     model = normalized(model, data["train"])

@@ -19,6 +19,7 @@ from .data.weights_file import load_texts, load_weights, save_weights
 from .models import MODELS, NeuralOperator, build_model, declared_shapes, model_name
 from .normalize import PARTS as NORMALIZERS
 from .normalize import Normalized, Normalizer
+from .transforms.patch_settings import current_settings, foreign_metric
 
 PARTS = ("encoder", "decoder")
 
@@ -134,6 +135,15 @@ def restore(
         raise ValueError(
             f"{path} holds a model {name!r} that is not of this library; pass trust_import=True to import it"
         )
+    config = parsed["config"]
+    if name in MODELS:
+        config = current_settings(config)
+        foreign = foreign_metric(config.get("patches"))
+        if foreign is not None and not trust_import:
+            raise ValueError(
+                f"{path} holds a patch metric {foreign!r} that is not of this library; pass trust_import=True to "
+                "import it"
+            )
     parts = {}
     for field in NORMALIZERS:
         if {f"{field}.mean", f"{field}.std"} <= set(tensors):
@@ -141,11 +151,11 @@ def restore(
     try:
         if name in MODELS:  # a stranger's settings, perhaps: look at the sizes before memory is taken
             found = {key.removeprefix("model."): tuple(t.shape) for key, t in tensors.items() if key[:6] == "model."}
-            needed = declared_shapes(name, parsed["config"], len(found))
+            needed = declared_shapes(name, config, len(found))
             for key in [*needed, *found]:
                 if needed.get(key) != found.get(key):
                     raise ValueError(f"{key} has shape {found.get(key)}, where the model has {needed.get(key)}")
-        model = Normalized(build_model(name, **parsed["config"]), **parts)
+        model = Normalized(build_model(name, **config), **parts)
     except ValueError as error:
         raise ValueError(f"{path} does not fit the model {name!r} that it names: {error}") from error
     as_stored(model, tensors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
@@ -11,6 +10,7 @@ from torch_geometric.data import Data
 
 from .data import as_mesh_data, checked
 from .data.convert import FLOATS, converted
+from .data.prepared import settled
 from .models import External
 from .normalizer import Normalizer
 
@@ -58,7 +58,7 @@ class Normalized(nn.Module):
         return self.model.prepare(as_mesh_data(data, precision(self)))
 
     def forward(self, data: Data) -> Tensor:
-        data = copy.copy(self.prepare(data))
+        data = settled(self.prepare(data))
         for name in ENCODED:
             normalizer: Normalizer | None = getattr(self, name)
             self._check(name, data.get(name), normalizer)

@@ -22,7 +22,7 @@ OPEN = {
     "datasets": {"solvers", "data", "transforms"},
     "nn": {"ops", "data", "transforms"},
     "models": {"ops", "data", "transforms", "nn"},
-    "checkpoint": {"data", "models", "normalize"},
+    "checkpoint": {"data", "transforms", "models", "normalize"},
     "testing": {"ops", "data", "transforms", "nn", "models"},
     "engine": {"ops", "data", "transforms", "models", "metrics", "normalize", "checkpoint"},
     "plotting": {"data"},

@@ -32,7 +32,7 @@ def test_a_model_comes_back_from_its_file_alone(name, tmp_path):
 
 
 def test_settings_and_precision_come_back(tmp_path):
-    model, data = trained(num_layers=1, k=7, soft_mask="rank", direction=True, fusion="gate", global_="galerkin")
+    model, data = trained(num_layers=1, patches=7, soft_mask="layer", direction=True, fusion="gate", global_="galerkin")
     model, data = model.double(), data.clone()
     data.x, data.pos = data.x.double(), data.pos.double()
     again = load_model(save_model(tmp_path / "m.safetensors", model))
@@ -98,8 +98,8 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         save_model(path, model, {"note": object()})
     strange, _ = trained(num_layers=1)
-    strange.model.k = object()
-    with pytest.raises(ValueError, match="the argument 'k' of LA2Former cannot be written as JSON"):
+    strange.model.ratio = object()
+    with pytest.raises(ValueError, match="the argument 'ratio' of LA2Former cannot be written as JSON"):
         save_model(path, strange)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]

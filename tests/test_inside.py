@@ -25,7 +25,7 @@ N, K, H = 60, 12, 4
 def la2former(**kwargs):
     torch.manual_seed(0)
     sizes = {"in_channels": 2, "out_channels": 1, "hidden_channels": 16, "num_layers": 2}
-    return build_model("la2former", **sizes, heads=H, k=K, **kwargs)
+    return build_model("la2former", **sizes, heads=H, patches=kwargs.pop("patches", K), **kwargs)
 
 
 def set_mask(model, value):
@@ -34,7 +34,7 @@ def set_mask(model, value):
             torch.nn.init.constant_(module.mask, value)
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"soft_mask": "rank"}, {"direction": True}, {"period": 1.0}])
+@pytest.mark.parametrize("kwargs", [{}, {"direction": True}, {"patches": {"k": K, "period": 1.0}}])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_attention_sums_to_one_and_is_what_the_model_uses(kwargs, wrapped):
     data = random_mesh(N)
@@ -103,7 +103,7 @@ def test_maps_are_rows_of_the_attention():
 def test_influence_stays_in_the_patch_of_a_local_model():
     data = random_mesh(N)
     sizes = {"in_channels": 2, "out_channels": 2, "hidden_channels": 16, "num_layers": 1}
-    model = build_model("la2former-local", **sizes, k=K)
+    model = build_model("la2former-local", **sizes, patches=K)
     rows = influence(model, data, [5, 20])
     prepared = model.prepare(data)
     for node, row in zip((5, 20), rows, strict=True):

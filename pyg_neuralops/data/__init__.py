@@ -14,7 +14,7 @@ from .hdf5_samples import HDF5Samples
 from .hdf5_writer import write_hdf5
 from .inputs import TIME_CHANNELS, input_parts, node_inputs, time_features
 from .loader import MeshBatchSampler, mesh_loader
-from .mesh import Mesh
+from .mesh import Mesh, Patches
 from .mesh_data import MeshData, with_equal_cells
 from .quadrature import nodal_weights, with_weights
 from .splits import PROTOCOLS, split_indices
@@ -32,6 +32,7 @@ __all__ = [
     "MeshBatchSampler",
     "MeshData",
     "MeshDataset",
+    "Patches",
     "as_mesh_data",
     "boundary_sides",
     "check_sample",

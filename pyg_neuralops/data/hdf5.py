@@ -36,6 +36,7 @@ from .cells import CELLS
 from .check import checked
 from .fields import FIELDS, is_text
 from .hdf5_layout import DIGEST, NODES, attributes, is_global, open_hdf5, pointer_of
+from .hdf5_safety import declared_bytes, refuse_too_large
 from .mesh_data import MeshData
 
 
@@ -85,6 +86,7 @@ def read_hdf5(path: str | os.PathLike[str]) -> tuple[list[MeshData], dict[str, A
     """
     with open_hdf5(path) as file:
         try:
+            refuse_too_large("the file", sum(declared_bytes(data) for data in file.values()))
             samples = list(checked(read_sample(file, index) for index in range(len(file[NODES]) - 1)))
         except ValueError as error:
             raise ValueError(f"{path}, {error}") from None

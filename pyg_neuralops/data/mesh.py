@@ -12,9 +12,25 @@ from torch.utils import _pytree as pytree
 from torch_geometric.data import Data
 
 from ..ops import EdgeTiles
+from .prepared import following
 
 # Padded rows a sample that cost about as much as a call of attention of its own, on the CPU.
 WORTH_A_CALL = 64
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The patches of a flat batch.
+
+    Shapes:
+        ``index [2, P]`` row 0 the neighbour, row 1 the centre; ``reach [N]`` radius of each patch; ``period [D]`` side
+        lengths of a periodic box, 0 on axes without; ``tiles`` the same patches as attention reads them fastest.
+    """
+
+    index: Tensor
+    reach: Tensor
+    period: Tensor | None = None
+    tiles: EdgeTiles | None = None
 
 
 @dataclass(frozen=True)
@@ -25,9 +41,8 @@ class Mesh:
         ``pos [N, D]`` raw positions; ``coords [N, D]`` scaled positions, for encoders only; ``batch [N]``
         sample of each node; ``sizes [B]`` nodes per sample; ``slot [N]`` and ``filled [B, L]`` describe the
         padded form and are None when all samples have one size; ``edge_index [2, E]``, ``edge_attr [E, A]``
-        mesh edges; ``patch_index [2, P]``, ``reach [N]`` patches and their radius; ``period [D]`` side lengths of
-        a periodic box; ``tiles`` the patches as tiles, which is how attention reads them; ``inputs [N, F]`` what the
-        model was given, where its mixers read that too.
+        mesh edges; ``patches`` see :class:`Patches`; ``inputs [N, F]`` what the model was given, where its mixers read
+        that too.
 
     Not tensors: ``grid_shape`` nodes per axis where every sample is a structured grid of this shape, else None;
     ``lengths`` the sizes on the host, where going sample by sample is cheaper than padding, else None.
@@ -41,17 +56,18 @@ class Mesh:
     filled: Tensor | None = None
     edge_index: Tensor | None = None
     edge_attr: Tensor | None = None
-    patch_index: Tensor | None = None
-    reach: Tensor | None = None
-    period: Tensor | None = None
-    tiles: EdgeTiles | None = None
+    patches: Patches | None = None
     inputs: Tensor | None = None
     grid_shape: tuple[int, ...] | None = None
     lengths: tuple[int, ...] | None = None
 
     @classmethod
     def from_data(cls, data: Data) -> Mesh:
-        """The mesh of a ``Data`` or ``Batch``. Reads the sample sizes on the host, once."""
+        """The mesh of a ``Data`` or ``Batch``. Reads the sample sizes on the host, once.
+
+        Reach and edge attributes carry gradients to ``pos`` where it requires one.
+        """
+        data = following(data)
         pos = data.pos
         batch, ptr = data.get("batch"), data.get("ptr")
         slot = filled = lengths = None
@@ -81,11 +97,7 @@ class Mesh:
             filled=filled,
             edge_index=data.get("edge_index"),
             edge_attr=data.get("edge_attr"),
-            patch_index=data.get("patch_index"),
-            reach=data.get("patch_reach"),
-            # One box for all samples: their patch_key says so.
-            period=None if data.get("patch_period") is None else data.patch_period[0],
-            tiles=None if data.get("tile_bits") is None else EdgeTiles.from_dict(data.to_dict()).with_bias(pos.dtype),
+            patches=None if data.get("patch_index") is None else _patches(data),
             grid_shape=common_shape(data.get("grid_shape")),
             lengths=lengths,
         )
@@ -103,6 +115,13 @@ class Mesh:
         return x if self.slot is None else x.index_select(0, self.slot)
 
 
+def _patches(data: Data) -> Patches:
+    tiles = None if data.get("tile_bits") is None else EdgeTiles.from_dict(data.to_dict()).with_bias(data.pos.dtype)
+    # One box for all samples: their patch_key says so.
+    period = None if data.get("patch_period") is None else data.patch_period[0]
+    return Patches(data.patch_index, data.patch_reach, period, tiles)
+
+
 def common_shape(found: Any) -> tuple[int, ...] | None:
     """The grid shape of a sample, or the one that all samples of a batch (a list of tuples) share; else None."""
     if not found:
@@ -111,37 +130,37 @@ def common_shape(found: Any) -> tuple[int, ...] | None:
     return shapes.pop() if len(shapes) == 1 else None
 
 
-# A pytree by hand: ``register_dataclass`` has no place for a field that is not data, and no name for files.
-# Lengths are left out: they would tie an exported graph to the sizes of one batch.
-STATIC = ("grid_shape", "lengths")
+# Pytrees by hand: ``register_dataclass`` has no place for a field that is not data, and no name for files; and what is
+# None must be no leaf, for export.
+def _register(cls: type, static: tuple[str, ...] = (), dropped: tuple[str, ...] = ()) -> None:
+    """Fields are data, but for ``static`` ones (tuples), which are part of the structure, and ``dropped`` ones."""
+    data = [item.name for item in fields(cls) if item.name not in static + dropped]
+
+    def flatten(value: Any) -> tuple[list[Any], Any]:
+        names = tuple(name for name in data if getattr(value, name) is not None)
+        return [getattr(value, name) for name in names], (names, tuple(getattr(value, name) for name in static))
+
+    def flatten_with_keys(value: Any) -> tuple[list[Any], Any]:
+        values, context = flatten(value)
+        return [(pytree.GetAttrKey(name), v) for name, v in zip(context[0], values, strict=True)], context
+
+    def unflatten(values: Iterable[Any], context: Any) -> Any:
+        return cls(**dict(zip(context[0], values, strict=True)), **dict(zip(static, context[1], strict=True)))
+
+    def load(context: Any) -> Any:
+        return tuple(context[0]), tuple(None if item is None else tuple(item) for item in context[1])
+
+    pytree.register_pytree_node(
+        cls,
+        flatten,
+        unflatten,
+        serialized_type_name=f"pyg_neuralops.{cls.__name__}",
+        to_dumpable_context=lambda context: [list(context[0]), [item and list(item) for item in context[1]]],
+        from_dumpable_context=load,
+        flatten_with_keys_fn=flatten_with_keys,
+    )
 
 
-def _flatten(mesh: Mesh) -> tuple[list[Any], tuple[tuple[str, ...], tuple[int, ...] | None]]:
-    names = [item.name for item in fields(mesh) if item.name not in STATIC and getattr(mesh, item.name) is not None]
-    return [getattr(mesh, name) for name in names], (tuple(names), mesh.grid_shape)
-
-
-def _flatten_with_keys(mesh: Mesh) -> tuple[list[Any], Any]:
-    values, (names, shape) = _flatten(mesh)
-    return [(pytree.GetAttrKey(name), value) for name, value in zip(names, values, strict=True)], (names, shape)
-
-
-def _unflatten(values: Iterable[Any], context: Any) -> Mesh:
-    names, shape = context
-    return Mesh(**dict(zip(names, values, strict=True)), grid_shape=shape)
-
-
-def _load_context(context: Any) -> Any:
-    names, shape = context
-    return tuple(names), None if shape is None else tuple(shape)
-
-
-pytree.register_pytree_node(
-    Mesh,
-    _flatten,
-    _unflatten,
-    serialized_type_name="pyg_neuralops.Mesh",
-    to_dumpable_context=lambda context: [list(context[0]), context[1] and list(context[1])],
-    from_dumpable_context=_load_context,
-    flatten_with_keys_fn=_flatten_with_keys,
-)
+_register(Patches)
+# Lengths would tie an exported graph to the sizes of one batch.
+_register(Mesh, static=("grid_shape",), dropped=("lengths",))

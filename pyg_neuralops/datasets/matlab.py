@@ -21,7 +21,7 @@ def _named(path: Path, what: str = "") -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError, zlib.error) as error:
-        raise ValueError(f"{path}{what} is not readable (damaged or foreign): {error}") from None
+        raise ValueError(f"{path}{what} is not readable (damaged, truncated or foreign): {error}") from None
 
 
 def matlab_shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -69,7 +69,8 @@ def watching(model: nn.Module, seen: Callable[[str, KNNAttention, Tensor, dict[s
     edges: dict[nn.Module, Tensor] = {}
 
     def on_edges(mixer: nn.Module, args: tuple[Tensor, Mesh]) -> tuple[Tensor, Mesh]:
-        return args[0], replace(args[1], tiles=None)
+        x, mesh = args
+        return x, mesh if mesh.patches is None else replace(mesh, patches=replace(mesh.patches, tiles=None))
 
     def keep_edges(layer: nn.Module, args: tuple[Tensor, Any, Any]) -> None:
         edges[layer] = args[0]

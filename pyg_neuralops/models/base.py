@@ -13,8 +13,7 @@ from torch_geometric.transforms import BaseTransform
 from ..data import Mesh, input_parts, node_inputs
 from ..nn import MLP, Block, Positions
 from ..nn.initial import copy_tensors
-from ..transforms import KNNPatches, PatchMetric, Upwind, parse_metric
-from ..transforms import Tensor as TensorMetric
+from ..transforms import KNNPatches
 from .arguments import kept_arguments
 
 
@@ -86,35 +85,23 @@ class NeuralOperator(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The constructor's keyword arguments, from which the model can be built again.
+        """The constructor's keyword arguments, from which the model can be built again; patches as their settings.
 
         Raises:
             ValueError: for an argument that is kept under no attribute of its name.
         """
-        return kept_arguments(self)
+        kept = kept_arguments(self).items()
+        return {name: value.to_config() if isinstance(value, KNNPatches) else value for name, value in kept}
 
 
 class Patched:
-    """Mixed into models with patches: keeps their settings as attributes and builds the transform from them."""
+    """Mixed into models that need patches and nothing else prepared, which they keep as ``self.patches``."""
 
-    def set_patches(
-        self,
-        k: int,
-        period: float | Sequence[float | None] | None = None,
-        through_solid: bool = True,
-        metric: PatchMetric | str | None = None,
-        tiles: bool = False,
-    ) -> None:
-        """Settings of :class:`KNNPatches`; a metric may be the string that its ``repr`` gives.
+    patches: KNNPatches
 
-        Raises:
-            ValueError: as :class:`KNNPatches` and :func:`parse_metric`.
-        """
-        parsed = parse_metric(metric) if isinstance(metric, str) else metric
-        self.patches = KNNPatches(k, period=period, through_solid=through_solid, metric=parsed, tiles=tiles)
-        self.k, self.period, self.through_solid = k, period, through_solid
-        # A metric of this library is kept as text, which a checkpoint can hold.
-        self.metric = repr(parsed) if isinstance(parsed, (Upwind, TensorMetric)) else parsed
+    @property
+    def transforms(self) -> Sequence[BaseTransform]:
+        return (self.patches,)
 
 
 class BlockStack(NeuralOperator):
@@ -133,6 +120,7 @@ class BlockStack(NeuralOperator):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int,
         hidden_channels: int,
         num_layers: int,

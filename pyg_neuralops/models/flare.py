@@ -34,6 +34,7 @@ class FLARE(BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 64,
         num_layers: int = 8,
@@ -45,11 +46,11 @@ class FLARE(BlockStack):
         super().__init__(
             in_channels,
             out_channels,
-            pos_dim,
-            width,
-            num_layers,
-            lambda layer: FLAREAttention(width, heads=heads, num_latents=num_latents),
-            coords,
+            pos_dim=pos_dim,
+            hidden_channels=width,
+            num_layers=num_layers,
+            make_mixer=lambda layer: FLAREAttention(width, heads=heads, num_latents=num_latents),
+            coords=coords,
             make_block=lambda mixer: Block(
                 width, mixer, mlp=ResidualMLP(width, width, hidden_channels=width, num_layers=3, ends=True)
             ),

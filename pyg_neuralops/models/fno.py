@@ -38,6 +38,7 @@ class FNO(NeuralOperator):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 32,
         num_layers: int = 4,

@@ -23,6 +23,7 @@ class GalerkinTransformer(BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 192,
         num_layers: int = 6,
@@ -32,10 +33,10 @@ class GalerkinTransformer(BlockStack):
         super().__init__(
             in_channels,
             out_channels,
-            pos_dim,
-            hidden_channels,
-            num_layers,
-            lambda layer: GalerkinAttention(hidden_channels, pos_dim=pos_dim, heads=heads),
+            pos_dim=pos_dim,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            make_mixer=lambda layer: GalerkinAttention(hidden_channels, pos_dim=pos_dim, heads=heads),
             ratio=ratio,
         )
         self.heads = heads

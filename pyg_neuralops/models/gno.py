@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
-from torch_geometric.transforms import BaseTransform
 
 from ..data import Mesh
 from ..nn import KernelIntegral
-from ..transforms import PatchMetric
+from ..transforms import KNNPatches
 from .base import BlockStack, Patched
 
 
@@ -25,7 +25,7 @@ class GNO(Patched, BlockStack):
 
     Args:
         in_channels, out_channels, pos_dim, hidden_channels, num_layers, ratio: as :class:`LA2Former`.
-        k, period, through_solid, metric: the patches, as :class:`LA2Former`.
+        patches: as :class:`LA2Former`.
         kernel_channels: hidden width of the kernels.
         coords: whether encoder and kernels see positions; without, kernels see relative ones only. With
             "reference-grid" the encoder sees distances (:class:`Positions`), the kernels coordinates.
@@ -35,13 +35,11 @@ class GNO(Patched, BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 64,
         num_layers: int = 6,
-        k: int = 32,
-        period: float | Sequence[float | None] | None = None,
-        through_solid: bool = True,
-        metric: PatchMetric | str | None = None,
+        patches: KNNPatches | Mapping[str, Any] | int = 32,
         kernel_channels: int = 64,
         coords: bool | str = True,
         ratio: float = 2,
@@ -49,25 +47,20 @@ class GNO(Patched, BlockStack):
         super().__init__(
             in_channels,
             out_channels,
-            pos_dim,
-            hidden_channels,
-            num_layers,
-            lambda layer: KernelIntegral(
+            pos_dim=pos_dim,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            make_mixer=lambda layer: KernelIntegral(
                 hidden_channels,
                 pos_dim=pos_dim,
                 kernel_channels=kernel_channels,
                 in_channels=in_channels,
                 coords=bool(coords),
             ),
-            coords,
-            ratio,
+            coords=coords,
+            ratio=ratio,
         )
-        self.set_patches(k, period, through_solid, metric)
-        self.kernel_channels = kernel_channels
+        self.patches, self.kernel_channels = KNNPatches.of(patches), kernel_channels
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
         return super().core(x, replace(mesh, inputs=x))
-
-    @property
-    def transforms(self) -> Sequence[BaseTransform]:
-        return (self.patches,)

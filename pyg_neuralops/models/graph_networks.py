@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch_geometric.nn import GATv2Conv, SAGEConv
 from torch_geometric.transforms import BaseTransform
 
 from ..nn import GraphMixer
 from ..nn.heads import check_heads
-from ..transforms import GraphEdges, PatchMetric
+from ..transforms import GraphEdges, KNNPatches
 from .base import BlockStack, Patched
 
 
@@ -17,28 +18,17 @@ class _OnGraph(Patched):
     """Runs on mesh edges or on patches."""
 
     graph: str
-    k: int
 
-    def set_graph(
-        self,
-        graph: str,
-        k: int,
-        period: float | Sequence[float | None] | None,
-        through_solid: bool,
-        metric: PatchMetric | str | None,
-    ) -> None:
+    def set_graph(self, graph: str, patches: KNNPatches | Mapping[str, Any] | int) -> None:
         """The graph to run on; what only patches have is refused on mesh edges, where it would do nothing."""
-        if graph == "mesh" and (period is not None or metric is not None or not through_solid):
-            raise ValueError(
-                f"period={period}, through_solid={through_solid}, metric={metric} are of patches; graph='mesh' has "
-                "none, choose graph='patches'"
-            )
-        self.set_patches(k, period, through_solid, metric)
-        self.graph = graph
+        self.graph, self.patches = graph, KNNPatches.of(patches)
+        plain = KNNPatches(self.patches.k)
+        if graph == "mesh" and self.patches.key != plain.key:
+            raise ValueError(f"patches={self.patches.key}, of which graph='mesh' reads k only; choose graph='patches'")
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:
-        return (GraphEdges(self.k),) if self.graph == "mesh" else (self.patches,)
+        return (GraphEdges(self.patches.k),) if self.graph == "mesh" else (self.patches,)
 
 
 class GraphSAGE(_OnGraph, BlockStack):
@@ -46,8 +36,7 @@ class GraphSAGE(_OnGraph, BlockStack):
 
     Args:
         graph: "mesh" (mesh edges; point clouds: their k-nearest-neighbour graph) or "patches" (KNN patches).
-        k: neighbours on point clouds, points per patch on patches.
-        period, through_solid, metric: of the patches, as :class:`LA2Former`.
+        patches: as :class:`LA2Former`; on mesh edges only k is read, for point clouds.
         others: as :class:`LA2Former`.
     """
 
@@ -55,28 +44,26 @@ class GraphSAGE(_OnGraph, BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
         graph: str = "mesh",
-        k: int = 6,
-        period: float | Sequence[float | None] | None = None,
-        through_solid: bool = True,
-        metric: PatchMetric | str | None = None,
+        patches: KNNPatches | Mapping[str, Any] | int = 6,
         coords: bool | str = True,
         ratio: float = 2,
     ):
         super().__init__(
             in_channels,
             out_channels,
-            pos_dim,
-            hidden_channels,
-            num_layers,
-            lambda layer: GraphMixer(SAGEConv(hidden_channels, hidden_channels), graph=graph),
-            coords,
-            ratio,
+            pos_dim=pos_dim,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            make_mixer=lambda layer: GraphMixer(SAGEConv(hidden_channels, hidden_channels), graph=graph),
+            coords=coords,
+            ratio=ratio,
         )
-        self.set_graph(graph, k, period, through_solid, metric)
+        self.set_graph(graph, patches)
 
 
 class GATv2(_OnGraph, BlockStack):
@@ -92,15 +79,13 @@ class GATv2(_OnGraph, BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
         heads: int = 8,
         graph: str = "mesh",
-        k: int = 6,
-        period: float | Sequence[float | None] | None = None,
-        through_solid: bool = True,
-        metric: PatchMetric | str | None = None,
+        patches: KNNPatches | Mapping[str, Any] | int = 6,
         coords: bool | str = True,
         ratio: float = 2,
     ):
@@ -108,16 +93,16 @@ class GATv2(_OnGraph, BlockStack):
         super().__init__(
             in_channels,
             out_channels,
-            pos_dim,
-            hidden_channels,
-            num_layers,
-            lambda layer: GraphMixer(
+            pos_dim=pos_dim,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            make_mixer=lambda layer: GraphMixer(
                 GATv2Conv(hidden_channels, width, heads, edge_dim=pos_dim + 1 if mesh else None),
                 graph=graph,
                 edge_attr=mesh,
             ),
-            coords,
-            ratio,
+            coords=coords,
+            ratio=ratio,
         )
-        self.set_graph(graph, k, period, through_solid, metric)
+        self.set_graph(graph, patches)
         self.heads = heads

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from torch import nn
 from torch_geometric.transforms import BaseTransform
@@ -15,15 +16,29 @@ from ..nn import (
     LowRankSpatialAttention,
     PatchMixer,
 )
-from ..transforms import PatchMetric
+from ..transforms import KNNPatches
 from .base import BlockStack, Patched
 
 GLOBALS = ("efficient", "galerkin", "lrsa", "none")
 
 
 class LA2Former(Patched, BlockStack):
-    """After LA2Former (arXiv 2504.13480): in every block KNN-patch attention with a learnable soft mask, in
+    r"""After LA2Former (arXiv 2504.13480): in every block KNN-patch attention with a learnable soft mask, in
     parallel with global linear attention; both are concatenated and projected. Trained on relative L2.
+
+    .. math::
+        z = \mathrm{LN}(x), \quad
+        x \leftarrow x + W_o [\mathrm{local}(z), \mathrm{global}(z)], \quad
+        x \leftarrow x + \mathrm{MLP}(\mathrm{LN}(x)),
+
+    .. math::
+        \mathrm{local}(z)_i = \sum_{j \in \mathrm{KNN}(i)} w_{ij} v_j, \quad
+        w_{ij} \propto \exp\Big(\frac{q_i \cdot k_j}{\sqrt d} - g_h \frac{|p_j - p_i|^2}{l_i^2}\Big), \qquad
+        \mathrm{global}(z)_i = \mathrm{softmax}_d(q_i) \sum_j \mathrm{softmax}_N(k)_j^\top v_j
+
+    per head h, each path with queries, keys and values of its own (:class:`KNNAttention`,
+    :class:`EfficientAttention`). With ``fusion="gate"`` the sum is :math:`W_o [\gamma\, \mathrm{local} + (1 - \gamma)\,
+    \mathrm{global}]`, :math:`\gamma` made of both (:class:`Fusion`).
 
     The paper fixes the layout, K of 30 to 40, 8 layers and about 96 channels. The form of the soft mask, the
     kind of linear attention and the heads are our choices, each a switch below.
@@ -34,9 +49,9 @@ class LA2Former(Patched, BlockStack):
         pos_dim: D.
         hidden_channels: C. num_layers: blocks.
         heads: H, a divisor of C. Each has a soft mask of its own; where C is small, fewer of them are faster.
-        k, period, through_solid, metric: the patches, as in :class:`KNNPatches`; the metric may be a string
-            such as "Upwind('wind', stretch=6)".
-        soft_mask: of :class:`KNNAttention`: "head", "layer", "rank" or "none".
+        patches: a :class:`KNNPatches`, its settings such as ``{"k": 24, "metric": "Upwind('wind', stretch=6)"}``,
+            or K alone.
+        soft_mask: of :class:`KNNAttention`: "head", "layer" or "none".
         direction: whether patches see direction (the directional term of :class:`KNNAttention`).
         local: whether the local path is present.
         global_: "efficient" (softmax on q over features and on k over nodes), "galerkin", "lrsa", or "none"; or
@@ -54,14 +69,12 @@ class LA2Former(Patched, BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 96,
         num_layers: int = 8,
         heads: int = 8,
-        k: int = 32,
-        period: float | Sequence[float | None] | None = None,
-        through_solid: bool = True,
-        metric: PatchMetric | str | None = None,
+        patches: KNNPatches | Mapping[str, Any] | int = 32,
         soft_mask: str = "head",
         direction: bool = False,
         local: bool = True,
@@ -102,9 +115,17 @@ class LA2Former(Patched, BlockStack):
             mixers += [build_global[name]() for name in names if name != "none"]
             return Fusion(hidden_channels, mixers, mode=fusion)
 
-        super().__init__(in_channels, out_channels, pos_dim, hidden_channels, num_layers, make_mixer, coords, ratio)
-        # The rank ramp is no bias of the score; it runs on edges.
-        self.set_patches(k, period, through_solid, metric, tiles=soft_mask != "rank")
+        super().__init__(
+            in_channels,
+            out_channels,
+            pos_dim=pos_dim,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            make_mixer=make_mixer,
+            coords=coords,
+            ratio=ratio,
+        )
+        self.patches = KNNPatches.of(patches, tiles=True)
         self.heads, self.soft_mask, self.direction = heads, soft_mask, direction
         self.local, self.fusion, self.num_latents = local, fusion, num_latents
         self.global_: str | list[str] = global_ if isinstance(global_, str) else names

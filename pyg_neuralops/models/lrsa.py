@@ -38,6 +38,7 @@ class LRSA(BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
@@ -67,7 +68,15 @@ class LRSA(BlockStack):
             return Block(hidden_channels, mixer, norm=RMSNorm, mlp=mlp, stencil=stencil)
 
         super().__init__(
-            in_channels, out_channels, pos_dim, hidden_channels, num_layers, make_mixer, coords, ratio, make_block
+            in_channels,
+            out_channels,
+            pos_dim=pos_dim,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            make_mixer=make_mixer,
+            coords=coords,
+            ratio=ratio,
+            make_block=make_block,
         )
         self.heads, self.num_latents, self.latent, self.tied = heads, num_latents, latent, tied
         self.structured = structured

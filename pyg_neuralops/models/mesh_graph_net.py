@@ -30,6 +30,7 @@ class MeshGraphNet(NeuralOperator):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 15,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from torch_geometric.nn import PointTransformerConv
-from torch_geometric.transforms import BaseTransform
 
 from ..nn import MLP, PointMixer
-from ..transforms import PatchMetric
+from ..transforms import KNNPatches
 from .base import BlockStack, Patched
 
 
@@ -22,7 +22,7 @@ class PointTransformer(Patched, BlockStack):
 
     Args:
         in_channels, out_channels, pos_dim, hidden_channels, num_layers, ratio: as :class:`LA2Former`.
-        k, through_solid, metric: the patches, as :class:`LA2Former`.
+        patches: as :class:`LA2Former`, not periodic.
         coords: whether the encoder sees positions, or "reference-grid" (:class:`Positions`); attention sees relative
             ones in any case.
     """
@@ -31,12 +31,11 @@ class PointTransformer(Patched, BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
-        k: int = 16,
-        through_solid: bool = True,
-        metric: PatchMetric | str | None = None,
+        patches: KNNPatches | Mapping[str, Any] | int = 16,
         coords: bool | str = True,
         ratio: float = 2,
     ):
@@ -49,9 +48,16 @@ class PointTransformer(Patched, BlockStack):
             )
             return PointMixer(conv)
 
-        super().__init__(in_channels, out_channels, pos_dim, width, num_layers, make_mixer, coords, ratio)
-        self.set_patches(k, None, through_solid, metric)
-
-    @property
-    def transforms(self) -> Sequence[BaseTransform]:
-        return (self.patches,)
+        super().__init__(
+            in_channels,
+            out_channels,
+            pos_dim=pos_dim,
+            hidden_channels=width,
+            num_layers=num_layers,
+            make_mixer=make_mixer,
+            coords=coords,
+            ratio=ratio,
+        )
+        self.patches = KNNPatches.of(patches)
+        if self.patches.period:
+            raise ValueError(f"period={self.patches.period}; positions are scaled here, so patches cannot be periodic")

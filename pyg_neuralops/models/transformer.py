@@ -26,6 +26,7 @@ class Transformer(BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
@@ -37,12 +38,12 @@ class Transformer(BlockStack):
         super().__init__(
             in_channels,
             out_channels,
-            pos_dim,
-            hidden_channels,
-            num_layers,
-            lambda layer: FullAttention(hidden_channels, heads=heads),
-            coords,
-            ratio,
+            pos_dim=pos_dim,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            make_mixer=lambda layer: FullAttention(hidden_channels, heads=heads),
+            coords=coords,
+            ratio=ratio,
         )
         self.heads, self.max_nodes = heads, max_nodes
 

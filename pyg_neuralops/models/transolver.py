@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from ..data import Mesh
+from ..data.inputs import TIME_CHANNELS
 from ..nn import PhysicsAttention, TimeEmbedding
 from ..nn.initial import Layer, small_linear
 from .base import BlockStack
 
 PUBLISHED_WIDTH = 128
 TIMES = ("features", "embedding")
-TIME_FEATURES = 9
 
 
 class Transolver(BlockStack):
@@ -43,6 +44,7 @@ class Transolver(BlockStack):
         self,
         in_channels: int,
         out_channels: int,
+        *,
         pos_dim: int = 2,
         hidden_channels: int = 128,
         num_layers: int = 8,
@@ -56,19 +58,19 @@ class Transolver(BlockStack):
         if time not in TIMES:
             raise ValueError(f"time={time!r}; choose from {list(TIMES)}")
         embeds = time == "embedding"
-        if embeds and in_channels < TIME_FEATURES:
-            raise ValueError(f"in_channels={in_channels} with time='embedding'; time alone has {TIME_FEATURES}")
+        if embeds and in_channels < TIME_CHANNELS:
+            raise ValueError(f"in_channels={in_channels} with time='embedding'; time alone has {TIME_CHANNELS}")
         super().__init__(
-            in_channels - TIME_FEATURES * embeds,
+            in_channels - TIME_CHANNELS * embeds,
             out_channels,
-            pos_dim,
-            hidden_channels,
-            num_layers,
-            lambda layer: PhysicsAttention(
+            pos_dim=pos_dim,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            make_mixer=lambda layer: PhysicsAttention(
                 hidden_channels, heads=heads, num_slices=num_slices, structured=structured, pos_dim=pos_dim
             ),
-            coords,
-            ratio,
+            coords=coords,
+            ratio=ratio,
         )
         self.in_channels, self.time = in_channels, time
         self.heads, self.num_slices, self.structured = heads, num_slices, structured
@@ -80,11 +82,16 @@ class Transolver(BlockStack):
             if isinstance(module, PhysicsAttention):
                 module.reset_own()
 
+    def inputs(self, data: Data) -> Tensor:
+        if self.time_embedding is not None and data.get("time") is None:
+            raise ValueError("the data have no time; the model was built with time='embedding'")
+        return super().inputs(data)
+
     def encode(self, x: Tensor, mesh: Mesh) -> Tensor:
         if self.time_embedding is None:
             return super().encode(x, mesh)
         # The first of the time's features is the time itself.
-        fields, time = x[:, :-TIME_FEATURES], x[:, -TIME_FEATURES]
+        fields, time = x[:, :-TIME_CHANNELS], x[:, -TIME_CHANNELS]
         return super().encode(fields, mesh) + self.time_embedding(time)
 
 

@@ -15,13 +15,13 @@ class GraphMixer(Layer):
 
     Args:
         conv: a PyG convolution C -> C.
-        graph: "mesh" (``edge_index``) or "patches" (``patch_index``).
+        graph: "mesh" (``edge_index``) or "patches" (``patches.index``).
         edge_attr: whether the convolution also takes the mesh edges' attributes.
 
     Shapes: ``x [N, C], mesh -> [N, C]``.
 
     Raises:
-        ValueError: for an unknown graph, or edge attributes asked of patches.
+        ValueError: for an unknown graph, or edge attributes asked of patches; in forward, if patches are not there.
     """
 
     def __init__(self, conv: nn.Module, *, graph: str = "mesh", edge_attr: bool = False):
@@ -35,7 +35,11 @@ class GraphMixer(Layer):
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         if self.edge_attr:
             return self.conv(x, mesh.edge_index, mesh.edge_attr)
-        return self.conv(x, mesh.edge_index if self.graph == "mesh" else mesh.patch_index)
+        if self.graph == "mesh":
+            return self.conv(x, mesh.edge_index)
+        if mesh.patches is None:
+            raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
+        return self.conv(x, mesh.patches.index)
 
 
 class PointMixer(Layer):
@@ -54,4 +58,6 @@ class PointMixer(Layer):
         self.conv = conv
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
-        return self.conv(x, mesh.coords.to(x.dtype), mesh.patch_index)
+        if mesh.patches is None:
+            raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
+        return self.conv(x, mesh.coords.to(x.dtype), mesh.patches.index)

@@ -45,11 +45,12 @@ class KernelIntegral(MessagePassing):
         reset_parts(self)
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
-        edge_index, reach = mesh.patch_index, mesh.reach
-        if edge_index is None or reach is None:
+        patches = mesh.patches
+        if patches is None:
             raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
+        edge_index = patches.index
         source, target = edge_index
-        parts = [edge_offsets(mesh.pos, edge_index, mesh.period) / reach.index_select(0, target)[:, None]]
+        parts = [edge_offsets(mesh.pos, edge_index, patches.period) / patches.reach.index_select(0, target)[:, None]]
         if self.coords:
             parts += [mesh.coords.index_select(0, target), mesh.coords.index_select(0, source)]
         if self.in_channels:

@@ -8,15 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
-from torch_geometric.utils import scatter, softmax
+from torch_geometric.utils import softmax
 
-from ..ops import EdgeTiles, distance_rank, incoming_reach, nearest_image, tiled_attention
+from ..ops import EdgeTiles, incoming_reach, nearest_image, tiled_attention
 from .heads import check_heads
 from .initial import reset_parts
 
-SOFT_MASKS = ("head", "layer", "rank", "none")
+SOFT_MASKS = ("head", "layer", "none")
 INITIAL_STRENGTH = 0.1  # a weak mask: nearly the plain softmax
-RAMP = 0.25  # width of the rank ramp as a share of K
 
 
 class KNNAttention(MessagePassing):
@@ -34,8 +33,7 @@ class KNNAttention(MessagePassing):
         channels: C, in and out.
         pos_dim: D.
         heads: H, a divisor of C.
-        soft_mask: "head" (one g per head), "layer" (one g), "rank" (in place of the Gaussian the ramp
-            clip((R + s K - rank) / R, 0, 1) of adaptive attention span, arXiv 1905.07799), or "none".
+        soft_mask: "head" (one g per head), "layer" (one g) or "none".
         direction: whether the directional term is present; it starts at zero.
         key_width: features of a head's queries and keys, d; by default the head's width C / H, less the D + 1
             columns that tiles need for distance and direction where a head of 16 or more features has no room for
@@ -68,7 +66,7 @@ class KNNAttention(MessagePassing):
         if soft_mask not in SOFT_MASKS:
             raise ValueError(f"soft_mask={soft_mask!r}; choose from {list(SOFT_MASKS)}")
         if key_width is None:
-            columns = pos_dim * (direction or soft_mask in ("head", "layer")) + (soft_mask in ("head", "layer"))
+            columns = pos_dim * (direction or soft_mask != "none") + (soft_mask != "none")
             has_room = -(-(self.width + columns) // 8) == -(-self.width // 8)
             key_width = self.width if has_room or self.width < 16 else self.width - columns
         if key_width < 1:
@@ -77,7 +75,7 @@ class KNNAttention(MessagePassing):
         self.channels, self.pos_dim, self.heads, self.soft_mask = channels, pos_dim, heads, soft_mask
         self.qkv = nn.Linear(channels, heads * (2 * key_width + self.width))
         self.out = nn.Linear(channels, channels) if project else nn.Identity()
-        shape = {"head": (heads,), "layer": (1,), "rank": (1,), "none": (0,)}[soft_mask]
+        shape = {"head": (heads,), "layer": (1,), "none": (0,)}[soft_mask]
         self.mask = nn.Parameter(torch.empty(shape))
         self.direction = nn.Parameter(torch.empty(heads, key_width, pos_dim)) if direction else None
         self.max_mib: float | None = None  # see :func:`pyg_neuralops.nn.limit_memory`
@@ -92,15 +90,14 @@ class KNNAttention(MessagePassing):
         self.qkv.reset_parameters()
         if isinstance(self.out, nn.Linear):
             self.out.reset_parameters()
-        # softplus^-1 of the initial strength; the ramp starts with every neighbour inside, sigmoid(2) = 0.88.
-        nn.init.constant_(self.mask, 2.0 if self.soft_mask == "rank" else math.log(math.expm1(INITIAL_STRENGTH)))
+        nn.init.constant_(self.mask, math.log(math.expm1(INITIAL_STRENGTH)))  # softplus^-1
         if self.direction is not None:
             nn.init.zeros_(self.direction)
 
     @property
     def strength(self) -> Tensor:
-        """g, the strength of the soft mask: ``[H]``, ``[1]``, or ``[0]`` without a Gaussian mask."""
-        return F.softplus(self.mask) if self.soft_mask in ("head", "layer") else self.mask[:0]
+        """g, the strength of the soft mask: ``[H]``, ``[1]``, or ``[0]`` without one."""
+        return F.softplus(self.mask)
 
     def forward(
         self, x: Tensor, pos: Tensor, adj: Tensor | EdgeTiles, reach: Tensor | None = None, period: Tensor | None = None
@@ -109,39 +106,23 @@ class KNNAttention(MessagePassing):
         q, k, v = (part.unflatten(1, (self.heads, -1)) for part in self.qkv(x).split(shares, 1))  # [N, H, d]
         w = None if self.direction is None else torch.einsum("nhd,hdp->nhp", q, self.direction)  # [N, H, D]
         if isinstance(adj, EdgeTiles):
-            out = self._on_tiles(q, k, v, pos, adj, reach, period, w)
+            out = tiled_attention(
+                q,
+                k,
+                v,
+                adj,
+                pos=pos,
+                strength=None if self.soft_mask == "none" else self.strength,
+                reach=reach,
+                direction=w,
+                period=period,
+                max_mib=self.max_mib,
+            )
             return self.out(out.flatten(1))
         reach = incoming_reach(pos, adj, period) if reach is None else reach
         # propagate_type: (q: Tensor, k: Tensor, v: Tensor, pos: Tensor, reach: Tensor, w: OptTensor, period: OptTensor)
         out = self.propagate(adj, q=q, k=k, v=v, pos=pos, reach=reach, w=w, period=period)  # [N, H, d]
         return self.out(out.flatten(1))
-
-    def _on_tiles(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        pos: Tensor,
-        tiles: EdgeTiles,
-        reach: Tensor | None,
-        period: Tensor | None,
-        w: Tensor | None,
-    ) -> Tensor:
-        if self.soft_mask == "rank":
-            raise ValueError("soft_mask='rank' is no bias of the score; give edge_index instead of tiles")
-        strength = self.strength if self.soft_mask != "none" else None
-        return tiled_attention(
-            q,
-            k,
-            v,
-            tiles,
-            pos=pos,
-            strength=strength,
-            reach=reach,
-            direction=w,
-            period=period,
-            max_mib=self.max_mib,
-        )
 
     def message(
         self,
@@ -161,23 +142,12 @@ class KNNAttention(MessagePassing):
         offset = offset if period is None else nearest_image(offset, period)
         offset = (offset / reach_i[:, None]).to(q_i.dtype)
         score = (q_i * k_j).sum(-1) / math.sqrt(self.key_width)  # [E, H]
-        if self.soft_mask in ("head", "layer"):
+        if self.soft_mask != "none":
             score = score - self.strength * offset.square().sum(1, keepdim=True)
         if w_i is not None:
             score = score + (w_i * offset[:, None]).sum(-1)
         weight = softmax(score, index, ptr, size_i)
-        if self.soft_mask == "rank":
-            ramp = self._ramp(offset.norm(dim=1), index)[:, None]  # [E, 1]
-            weight = weight * ramp
-            weight = weight / scatter(weight, index, 0, size_i).index_select(0, index)
         return weight[..., None] * v_j
-
-    def _ramp(self, length: Tensor, index: Tensor) -> Tensor:
-        """clip((R + s K - rank) / R, 0, 1), K the node's own number of neighbours. -> [E]"""
-        rank = distance_rank(length, index).to(length.dtype)
-        count = torch.bincount(index).index_select(0, index).to(length.dtype)
-        width = (RAMP * count).clamp_min(1.0)
-        return ((width + self.mask.sigmoid() * count - rank) / width).clamp(0, 1)
 
     def __repr__(self) -> str:
         return (

@@ -12,7 +12,10 @@ from .knn_attention import KNNAttention
 class PatchMixer(Layer):
     """Runs a :class:`KNNAttention` on the patches of the mesh, as tiles where there are any.
 
-    Shapes: ``x [N, C], mesh -> [N, C]``.
+    Shapes: ``x [N, C], mesh with patches -> [N, C]``.
+
+    Raises:
+        ValueError: in forward, if the mesh has no patches.
     """
 
     def __init__(self, attention: KNNAttention):
@@ -20,6 +23,8 @@ class PatchMixer(Layer):
         self.attention = attention
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
-        on_tiles = mesh.tiles is not None and self.attention.soft_mask != "rank"
-        adj = mesh.tiles if on_tiles else mesh.patch_index
-        return self.attention(x, mesh.pos, adj, mesh.reach, mesh.period)
+        patches = mesh.patches
+        if patches is None:
+            raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
+        adj = patches.index if patches.tiles is None else patches.tiles
+        return self.attention(x, mesh.pos, adj, patches.reach, patches.period)

@@ -1,12 +1,11 @@
 """Functions on tensors, without parameters."""
 
 from .edge_attention import edge_attention
-from .edge_tiles import EdgeTiles
 from .edges import distance_rank, edge_offsets, incoming_reach, nearest_image, relative_positions
 from .knn import available_backends, knn_graph
 from .metric_knn import metric_knn_graph
 from .reachable_knn import reachable_knn_graph
-from .tiled_attention import tiled_attention
+from .tiles import EdgeTiles, tiled_attention
 
 __all__ = [
     "EdgeTiles",

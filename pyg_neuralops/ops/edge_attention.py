@@ -41,9 +41,9 @@ def edge_attention(
     Args:
         q, k: ``[N, H, d]`` queries and keys. v: ``[N, H, c]`` values.
         edge_index: ``[2, E]``, row 0 the neighbour j, row 1 the centre i; repeated edges count once.
-        pos: ``[N, D]`` positions; needed by the two geometric terms, and detached (no gradient).
+        pos: ``[N, D]`` positions; needed by the two geometric terms.
         strength: g, ``[H]`` or a scalar; None leaves the distance term out.
-        reach: l, ``[N]``, positive; by default the longest incoming edge. Detached.
+        reach: l, ``[N]``, positive; by default the longest incoming edge.
         direction: w, ``[N, H, D]``; None leaves the directional term out.
         period: ``[D]`` side lengths of a periodic box, 0 on axes without period.
         coalesced: the edges are known to be distinct, so the sort that makes them so is skipped.
@@ -58,8 +58,7 @@ def edge_attention(
     if strength is not None or direction is not None:
         if pos is None:
             raise ValueError("pos=None, but strength and direction are functions of the positions")
-        pos = pos.detach()
-        reach = incoming_reach(pos, edge_index, period) if reach is None else reach.detach()
+        reach = incoming_reach(pos, edge_index, period) if reach is None else reach
         offset = edge_offsets(pos, edge_index, period) / reach[target, None]  # [E, D]
         offset = offset.to(score.dtype)
         if strength is not None:

@@ -36,7 +36,12 @@ def incoming_reach(pos: Tensor, edge_index: Tensor, period: Tensor | None = None
     """
     length = edge_offsets(pos, edge_index, period).norm(dim=1)
     reach = pos.new_zeros(len(pos)).scatter_reduce(0, edge_index[1], length, "amax")
-    return reach.clamp_min(torch.finfo(pos.dtype).tiny ** 0.5)
+    return reach.clamp_min(smallest_reach(pos.dtype))
+
+
+def smallest_reach(dtype: torch.dtype) -> float:
+    """What stands for a reach of 0: its square is a normal number still."""
+    return torch.finfo(dtype).tiny ** 0.5
 
 
 def distance_rank(length: Tensor, index: Tensor) -> Tensor:

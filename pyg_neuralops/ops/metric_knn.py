@@ -77,7 +77,7 @@ def _nearest(
 
     def rank(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """The best k of ``count`` candidates, the radius needed to be sure of them, and the candidates' distances."""
-        radius, index = tree.query(located[rows], count, workers=threads)
+        radius, index = tree.query(located[rows.numpy()], count, workers=threads)
         index = torch.from_numpy(index.reshape(len(rows), count))
         offset = points[index] - points[rows, None]  # [rows, count, D]
         if box is not None:

@@ -6,7 +6,6 @@ Every field is checked against its annotation when an object is made, whether Py
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import typing
 from collections.abc import Mapping
@@ -38,8 +37,7 @@ class Settings:
             object.__setattr__(self, item.name, typed(getattr(self, item.name), hints[item.name], item.name))
 
 
-@functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
+def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls, include_extras=True)
 
 

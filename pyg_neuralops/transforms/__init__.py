@@ -3,16 +3,17 @@
 from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
-from .patch_metric import PatchMetric, Tensor, Upwind, parse_metric
+from .patch_metric import METRICS, Anisotropic, PatchMetric, Upwind, parse_metric
 from .standardize import Standardize
 
 __all__ = [
+    "METRICS",
+    "Anisotropic",
     "GraphEdges",
     "KNNPatches",
     "MeshEdges",
     "PatchMetric",
     "Standardize",
-    "Tensor",
     "Upwind",
     "parse_metric",
 ]

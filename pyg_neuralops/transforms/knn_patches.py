@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from ..data import CELLS
+from ..data.prepared import check_settings, digests, is_current, stamped
 from ..ops import EdgeTiles, incoming_reach, knn_graph, metric_knn_graph, reachable_knn_graph
-from .keys import check_key
 from .mesh_edges import MeshEdges
 from .patch_cache import PatchCache
-from .patch_metric import PatchMetric, Upwind
-from .patch_metric import Tensor as TensorMetric
+from .patch_metric import PatchMetric, parse_metric
+
+PREPARED = ("patch_", "tile_", "edge_")
+NO_INPUT = ("y", "batch", "ptr", "coords")
 
 
 @functional_transform("knn_patches")
@@ -25,7 +30,10 @@ class KNNPatches(BaseTransform):
 
     A patch holds its own centre, and min(k, n) points on a mesh of n points. ``patch_reach`` is the Euclidean
     distance to the farthest point of the patch, the length scale l_i of the soft mask. ``patch_key`` records the
-    parameters, so that a model refuses data prepared for others.
+    settings, so that a model refuses data prepared with others, and a digest of what the patches were made from
+    (positions; the metric's fields; with through_solid=False cells or edges): patches of other values are made again.
+
+    Also a value: models take one in their argument ``patches``, or its settings as a mapping, or k alone.
 
     Args:
         k: points per patch, the centre included.
@@ -33,16 +41,17 @@ class KNNPatches(BaseTransform):
             Distances and relative positions are those of the nearest image.
         through_solid: False keeps only neighbours that can be reached along the mesh, so that two sides of a thin
             body or slit do not meet; see :func:`pyg_neuralops.ops.reachable_knn_graph`. Needs cells or edges.
-        metric: each point's own distance, :class:`Upwind`, :class:`Tensor` or a user's :class:`PatchMetric`.
+        metric: each point's own distance, :class:`Upwind`, :class:`Anisotropic` or a user's :class:`PatchMetric`; or
+            what :func:`parse_metric` reads.
         tiles: whether the patches are also stored as tiles (``tile_*``, see :class:`pyg_neuralops.ops.EdgeTiles`),
             which attention works on many times faster than on edges; models ask for them.
         backend: of :func:`pyg_neuralops.ops.knn_graph`, for plain patches.
         cache_mib: memory for the patches of geometries seen lately; samples with equal positions (and cells or metric
-            field, where these matter) then share their patches. A user's own metric is never cached.
+            fields, where these matter) then share their patches. Not used for a metric without ``fields``.
 
     Raises:
         ValueError: if k < 1, a period is negative, through_solid=False is combined with a period or metric,
-            positions are not finite float32 or float64, or the data already hold other patches.
+            positions are not finite float32 or float64, or the data already hold patches of other settings.
     """
 
     def __init__(
@@ -51,71 +60,125 @@ class KNNPatches(BaseTransform):
         *,
         period: float | Sequence[float | None] | None = None,
         through_solid: bool = True,
-        metric: PatchMetric | None = None,
+        metric: PatchMetric | Mapping[str, Any] | str | None = None,
         tiles: bool = False,
         backend: str = "auto",
         cache_mib: float = 256,
     ):
-        if not isinstance(k, int) or k < 1:
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise ValueError(f"k={k!r}; it must be an integer of at least 1")
+        if not isinstance(through_solid, bool):
+            raise ValueError(f"through_solid={through_solid!r}; choose True or False")
         if not through_solid and (period is not None or metric is not None):
             raise ValueError("through_solid=False cannot be combined with period or metric; choose one")
-        sides = [] if period is None else [period] if isinstance(period, (int, float)) else list(period)
-        self.period = tuple(float(side or 0) for side in sides)
-        if any(side < 0 for side in self.period):
-            raise ValueError(f"period={period}; side lengths must be positive, 0 or None for an axis without period")
-        self.k, self.through_solid, self.metric, self.tiles, self.backend = k, through_solid, metric, tiles, backend
-
+        self.k, self.period, self.through_solid = k, _sides(period), through_solid
+        self.metric = None if metric is None else parse_metric(metric)
+        self.tiles, self.backend = tiles, backend
         self.cache = PatchCache(cache_mib)
+
+    @classmethod
+    def of(cls, value: KNNPatches | Mapping[str, Any] | int, *, tiles: bool = False) -> KNNPatches:
+        """Patches from a value of their own kind, from their settings, or from k; ``tiles`` adds tiles to them.
+
+        Raises:
+            ValueError: for anything else; as :meth:`from_config`.
+        """
+        if isinstance(value, KNNPatches):
+            if value.tiles or not tiles:
+                return value
+            value = copy.copy(value)
+            value.tiles = True
+            return value
+        if isinstance(value, Mapping):
+            return cls.from_config({"tiles": tiles, **value})
+        return cls(value, tiles=tiles)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> KNNPatches:
+        """Patches from their settings, as :meth:`to_config` gives them or shorter: ``{"k": 24, "period": 1.0}``.
+
+        Raises:
+            ValueError: for a missing k or an unknown name, saying what there is; as the constructor.
+        """
+        names = list(inspect.signature(cls).parameters)
+        unknown = sorted(str(name) for name in set(config) - set(names))
+        if unknown or "k" not in config:
+            wrong = f"unknown {unknown}" if unknown else "k is missing"
+            raise ValueError(f"patches={dict(config)}: {wrong}; choose from {names}")
+        return cls(**config)
+
+    def to_config(self) -> dict[str, Any]:
+        """The settings that say which points make a patch, as JSON can hold them; not how patches are stored."""
+        metric = None if self.metric is None else self.metric.to_config()
+        period = list(self.period) or None
+        return {"k": self.k, "period": period, "through_solid": self.through_solid, "metric": metric}
 
     @property
     def key(self) -> str:
-        """What ``patch_key`` says of patches made by this transform."""
+        """What ``patch_key`` says of the settings."""
         parts = [f"k={self.k}"]
         parts += [f"period={self.period}"] if self.period else []
         parts += [] if self.through_solid else ["through_solid=False"]
-        parts += [] if self.metric is None else [f"metric={self.metric!r}"]
+        parts += [] if self.metric is None else [f"metric={PatchMetric.__repr__(self.metric)}"]
         return f"knn({', '.join(parts)})"
 
     def forward(self, data: Data) -> Data:
+        now = digests(data, *self._read_from(data))
         found = data.get("patch_key")
         if found is not None:
-            check_key("patches", found, self.key)
-            return self._with_tiles(data)
-        geometry = self._geometry(data)
+            check_settings("patches", found, self.key)
+            if is_current(found, now):
+                return self._with_tiles(data)
+            for name in [name for name in data.keys() if name.startswith(("patch_", "tile_"))]:  # noqa: SIM118
+                del data[name]
+        # A metric that may read anything may read what no digest sees.
+        is_known = self.metric is None or self.metric.fields is not None
+        geometry = f"{self.key}{self.tiles}{now}{data.pos.dtype}{data.pos.device}" if is_known else None
         known = None if geometry is None else self.cache.get(geometry)
         if known is not None:
             return data.update(known)
         before = set(data.keys())
-        data = self._with_tiles(self._with_patches(data))
+        data = self._with_patches(data)
+        data.patch_key = stamped(self.key, now, data.get("batch") is not None)
+        data = self._with_tiles(data)
         if geometry is not None and not torch.is_inference_mode_enabled():  # such tensors cannot be trained with
             self.cache.put(geometry, {name: data[name] for name in data.keys() if name not in before})  # noqa: SIM118
         return data
 
-    def _geometry(self, data: Data) -> str | None:
-        """What the patches of a sample depend on, in short; None where that is not known."""
-        if self.cache.max_mib == 0 or type(self.metric) not in (type(None), Upwind, TensorMetric):
-            return None
-        tensors = [data.pos, data.get("batch")]
-        if isinstance(self.metric, (Upwind, TensorMetric)):
-            tensors.append(data.get(self.metric.field))
+    def _read_from(self, data: Data) -> tuple[list[str], list[str]]:
+        """Names of the fields and of the cells that the patches of a sample depend on."""
         if not self.through_solid:
-            tensors += [data.get(name) for name in ("edge_index", *CELLS)]
-        return self.cache.key(tensors)
+            own = data.get("edge_index") is not None
+            return ["pos"], ["edge_index"] if own else [name for name in CELLS if data.get(name) is not None]
+        if self.metric is None:
+            return ["pos"], []
+        if self.metric.fields is not None:
+            return ["pos", *self.metric.fields], []
+        rows = (data.num_nodes, 1 if data.get("ptr") is None else len(data.ptr) - 1)
+        return [
+            name
+            for name, value in sorted(data.to_dict().items())
+            if isinstance(value, Tensor)
+            and value.dim()
+            and len(value) in rows
+            and name not in NO_INPUT
+            and not name.startswith(PREPARED)
+        ], []
 
     def _with_patches(self, data: Data) -> Data:
-        period = self._period(data.pos)
-        data.patch_index = self._neighbours(data, period)
-        data.patch_reach = incoming_reach(data.pos, data.patch_index, period)
+        pos = data.pos.detach()
+        period = self._period(pos)
+        data.patch_index = self._neighbours(data, pos, period)
+        data.patch_reach = incoming_reach(pos, data.patch_index, period)
         if period is not None:
             data.patch_period = period[None]
-        data.patch_key = self.key
         return data
 
     def _with_tiles(self, data: Data) -> Data:
         if self.tiles and data.get("tile_bits") is None:
-            period = self._period(data.pos)
-            data.update(EdgeTiles.flat(data.patch_index, data.pos, batch=data.get("batch"), period=period))
+            pos = data.pos.detach()
+            period = self._period(pos)
+            data.update(EdgeTiles.flat(data.patch_index, pos, batch=data.get("batch"), period=period))
         return data
 
     def _period(self, pos: Tensor) -> Tensor | None:
@@ -126,20 +189,31 @@ class KNNPatches(BaseTransform):
             raise ValueError(f"period={self.period} has {len(sides)} sides; the data are {pos.shape[1]}D")
         return pos.new_tensor(sides)
 
-    def _neighbours(self, data: Data, period: Tensor | None) -> Tensor:
+    def _neighbours(self, data: Data, pos: Tensor, period: Tensor | None) -> Tensor:
         batch = data.get("batch")
         if not self.through_solid:
             edges = data.edge_index if data.get("edge_index") is not None else MeshEdges()(data).edge_index
-            return reachable_knn_graph(data.pos, self.k, edges)
+            return reachable_knn_graph(pos, self.k, edges)
         metric = self.metric
+        if metric is not None and isinstance(data, Batch):  # a metric reads one sample, its globals too
+            starts = data.ptr.tolist()
+            parts = [self._neighbours(sample, sample.pos.detach(), period) for sample in data.to_data_list()]
+            return torch.cat([part + start for part, start in zip(parts, starts, strict=False)], 1)
         if metric is not None:
             return metric_knn_graph(
-                data.pos, self.k, lambda i, p: metric.distance(data, i, p), metric.stretch(data), batch, period
+                pos, self.k, lambda i, p: metric.distance(data, i, p), metric.stretch(data), batch, period
             )
         if period is not None:
             ones = torch.ones(data.num_nodes)
-            return metric_knn_graph(data.pos, self.k, lambda _, p: p.norm(dim=-1), ones, batch, period)
-        return knn_graph(data.pos, self.k, batch, backend=self.backend)
+            return metric_knn_graph(pos, self.k, lambda _, p: p.norm(dim=-1), ones, batch, period)
+        return knn_graph(pos, self.k, batch, backend=self.backend)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.key[4:-1]}, backend={self.backend!r})"
+
+
+def _sides(period: float | Sequence[float | None] | None) -> tuple[float, ...]:
+    sides = [] if period is None else [period] if isinstance(period, (int, float)) else list(period)
+    if not all(side is None or (isinstance(side, (int, float)) and 0 <= side < float("inf")) for side in sides):
+        raise ValueError(f"period={period}; side lengths must be positive, 0 or None for an axis without period")
+    return tuple(float(side or 0) for side in sides)

@@ -9,6 +9,7 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import coalesce
 
 from ..data import CELLS
+from ..data.prepared import digests, stamped
 from ..ops import relative_positions
 
 
@@ -18,7 +19,8 @@ class MeshEdges(BaseTransform):
 
     ``edge_attr [E, D + 1]`` is the relative position p_j - p_i from target i to source j, and its length
     (Pfaff et al. 2021). Unlike PyG's ``FaceToEdge`` this reads quads as quads. Cells of all types may be mixed; a
-    degenerate cell, which names a node twice, adds no self-loop.
+    degenerate cell, which names a node twice, adds no self-loop. ``edge_key`` keeps a digest of positions and cells, so
+    that :class:`GraphEdges` makes the edges of others again.
 
     Raises:
         ValueError: if the data hold no cells.
@@ -33,5 +35,7 @@ class MeshEdges(BaseTransform):
         edges = torch.cat(pairs, 1).long()
         edges = edges[:, edges[0] != edges[1]]
         data.edge_index = coalesce(torch.cat([edges, edges.flip(0)], 1), num_nodes=data.num_nodes)
-        data.edge_attr = relative_positions(data.pos, data.edge_index)
+        data.edge_attr = relative_positions(data.pos.detach(), data.edge_index)
+        now = digests(data, ["pos"], [name for name in CELLS if data.get(name) is not None])
+        data.edge_key = stamped("mesh", now, data.get("batch") is not None)
         return data

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable
 
 from torch import Tensor
 
-Patches = dict[str, Tensor | str | int]
+Patches = dict[str, Tensor | str | list[str]]
 
 
 class PatchCache:
@@ -33,17 +31,6 @@ class PatchCache:
         self.max_mib = max_mib
         self.total = 0
         self.held: OrderedDict[str, tuple[int, Patches]] = OrderedDict()
-
-    @staticmethod
-    def key(tensors: Iterable[Tensor | None]) -> str:
-        """A digest of the values, shapes and kinds of what patches depend on."""
-        found = hashlib.blake2b(digest_size=16)
-        for tensor in tensors:
-            if tensor is not None:
-                found.update(f"{tensor.dtype}{tuple(tensor.shape)}{tensor.device}".encode())
-                found.update(tensor.detach().cpu().numpy().tobytes())
-            found.update(b";")
-        return found.hexdigest()
 
     def get(self, key: str) -> Patches | None:
         if key not in self.held:

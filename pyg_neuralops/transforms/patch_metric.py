@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch_geometric.data import Data
 
+from ..resolve import import_path, resolve
+
 
 class PatchMetric(ABC):
-    """A distance for :class:`KNNPatches`; a user's own is a subclass with these two methods and a ``__repr__``.
+    """A distance for :class:`KNNPatches`; a user's own is a subclass with these two methods.
 
-    ``repr`` names the metric and its parameters: it is how prepared data are told apart.
+    A class at the top of a module that keeps its constructor's arguments as attributes of the same names is written
+    to checkpoints by its import path and these arguments (:meth:`to_config`).
     """
 
     @abstractmethod
@@ -22,6 +29,43 @@ class PatchMetric(ABC):
     @abstractmethod
     def stretch(self, data: Data) -> torch.Tensor:
         """A bound s ``[N]`` of |p| over the distance of p, for every offset p from the point."""
+
+    @property
+    def fields(self) -> tuple[str, ...] | None:
+        """Names of the fields of the sample that are read: patches are made again where these change.
+
+        None, unless overridden: any field may be, so patches are made again whenever one but ``y`` changes.
+        """
+        return None
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, from the attributes of the same names.
+
+        Raises:
+            ValueError: if one is no attribute.
+        """
+        names = [name for name in inspect.signature(type(self)).parameters]
+        missing = [name for name in names if name not in vars(self)]
+        if missing:
+            raise ValueError(
+                f"{type(self).__name__} keeps no {missing} as attributes; keep them, or override arguments()"
+            )
+        return {name: vars(self)[name] for name in names}
+
+    def to_config(self) -> dict[str, Any]:
+        """``{"name": ..., **arguments}``, which :func:`parse_metric` reads; the name of a user's is its import path.
+
+        Raises:
+            ValueError: as :meth:`arguments`, or if the class has no import path.
+        """
+        cls = type(self)
+        ours = {found: name for name, found in METRICS.items()}
+        return {"name": ours.get(cls) or import_path(cls), **self.arguments()}
+
+    def __repr__(self) -> str:
+        cls = type(self)
+        name = cls.__name__ if cls in METRICS.values() else f"{cls.__module__}:{cls.__qualname__}"
+        return f"{name}({', '.join(f'{key}={value!r}' for key, value in self.arguments().items())})"
 
 
 def _field(data: Data, name: str, shape: tuple[int, ...]) -> torch.Tensor:
@@ -53,6 +97,13 @@ class Upwind(PatchMetric):
             raise ValueError(f"stretch={stretch}; it must be at least 1")
         self.field, self.factor, self.both = field, float(stretch), both
 
+    @property
+    def fields(self) -> tuple[str, ...] | None:
+        return (self.field,) if type(self) in METRICS.values() else None  # a subclass may read more
+
+    def arguments(self) -> dict[str, Any]:
+        return {"field": self.field, "stretch": self.factor, "both": self.both}
+
     def distance(self, data: Data, index: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
         wind = _field(data, self.field, tuple(data.pos.shape))[index]
         along = (offset @ torch.nn.functional.normalize(wind, dim=1)[..., None])[..., 0]  # [n, M]
@@ -64,11 +115,8 @@ class Upwind(PatchMetric):
     def stretch(self, data: Data) -> torch.Tensor:
         return torch.full((data.num_nodes,), self.factor, dtype=torch.float64)
 
-    def __repr__(self) -> str:
-        return f"Upwind({self.field!r}, stretch={self.factor:g}{', both=True' if self.both else ''})"
 
-
-class Tensor(PatchMetric):
+class Anisotropic(PatchMetric):
     r"""The distance of an anisotropic medium, :math:`m_i(p)^2 = p^\top A_i^{-1} p`.
 
     Args:
@@ -80,6 +128,10 @@ class Tensor(PatchMetric):
 
     def __init__(self, field: str = "conductivity"):
         self.field = field
+
+    @property
+    def fields(self) -> tuple[str, ...] | None:
+        return (self.field,) if type(self) in METRICS.values() else None  # a subclass may read more
 
     def _eigenvalues(self, data: Data) -> torch.Tensor:
         dim = data.pos.shape[1]
@@ -100,24 +152,58 @@ class Tensor(PatchMetric):
         # Rounding in the inverse of a badly conditioned tensor must not break the bound.
         return self._eigenvalues(data)[:, -1].sqrt() * (1 + 1e-6)
 
-    def __repr__(self) -> str:
-        return f"Tensor({self.field!r})"
+
+METRICS: dict[str, type[PatchMetric]] = {"Upwind": Upwind, "Anisotropic": Anisotropic}
 
 
-METRICS = {"Upwind": Upwind, "Tensor": Tensor}
-
-
-def parse_metric(text: str) -> PatchMetric:
-    """The metric that a ``repr`` of this module names, such as "Upwind('wind', stretch=6)" or "Tensor('a')".
-
-    Quotes may be left out. Nothing is evaluated.
+def metric_name(metric: Mapping[str, Any] | str) -> str:
+    """The name in what :func:`parse_metric` reads: a key of ``METRICS``, or an import path. Nothing is imported.
 
     Raises:
-        ValueError: if the text is no such thing; says what there is.
+        ValueError: if there is none.
     """
-    match = re.fullmatch(r"(\w+)\(\s*['\"]?(\w+)['\"]?\s*(?:,\s*stretch=([\d.eE+-]+)\s*)?(,\s*both=True\s*)?\)", text)
-    if match is None or match[1] not in METRICS or (match[1] == "Tensor" and (match[3] or match[4])):
-        raise ValueError(f"metric={text!r}; write Upwind('wind', stretch=6) or Tensor('conductivity')")
-    if match[1] == "Tensor":
-        return Tensor(match[2])
-    return Upwind(match[2], float(match[3] or 6), both=match[4] is not None)
+    return _split(metric)[0]
+
+
+def parse_metric(metric: PatchMetric | Mapping[str, Any] | str) -> PatchMetric:
+    """A metric from ``{"name": "Upwind", "field": "wind"}`` or from "Upwind('wind', stretch=6)".
+
+    The name may be the import path of a user's own, "package.module:Name", which is imported; nothing is evaluated.
+    Quotes of one word may be left out.
+
+    Raises:
+        ValueError: if it is no such thing; says what there is.
+    """
+    if isinstance(metric, PatchMetric):
+        return metric
+    name, positional, named = _split(metric)
+    cls = resolve(name, METRICS, "patch metric", PatchMetric)
+    try:
+        inspect.signature(cls).bind(*positional, **named)
+    except TypeError as error:
+        raise ValueError(f"metric={metric!r}: {error}; write {name}{inspect.signature(cls)}") from None
+    return cls(*positional, **named)
+
+
+def _split(metric: Mapping[str, Any] | str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Name, positional and named arguments."""
+    wrong = f"metric={metric!r}; write Upwind('wind', stretch=6), Anisotropic('conductivity') or package.module:Name()"
+    if isinstance(metric, Mapping):
+        if not isinstance(metric.get("name"), str) or not all(isinstance(key, str) for key in metric):
+            raise ValueError(wrong)
+        return metric["name"], [], {key: value for key, value in metric.items() if key != "name"}
+    match = re.fullmatch(r"\s*([\w.:]+)\s*\((.{0,1000})\)\s*", metric) if isinstance(metric, str) else None
+    if match is None:
+        raise ValueError(wrong)
+    try:
+        call = ast.parse(f"f({match[2]})", mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError(wrong)
+        named = {keyword.arg: _literal(keyword.value) for keyword in call.keywords}
+        return match[1], [_literal(value) for value in call.args], {str(key): value for key, value in named.items()}
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ValueError(wrong) from None
+
+
+def _literal(node: ast.expr) -> Any:
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)

@@ -131,7 +131,7 @@ TABLE = [
     ("train --dataset meshes.h5 --out taken", "taken is not empty and holds no run"),
     ("train --dataset meshes.h5 --model-args k", "'k' is not of the form name=value"),
     ("train --dataset meshes.h5 --model graph-sage --model-args depth=3", "depth"),
-    ("train --dataset meshes.h5 --model la2former --model-args k=0", "k=0"),
+    ("train --dataset meshes.h5 --model la2former --model-args patches=0", "k=0"),
     ("train --dataset meshes.h5 --model la2former --model-args heads=7", "heads=7"),
     ("train --dataset meshes.h5 --hidden-channels 0", "hidden_channels=0; it must be at least 1"),
     ("train --dataset meshes.h5 --precision 16-mixed --accelerator cpu", "precision='16-mixed' needs a GPU"),

@@ -67,11 +67,18 @@ class Core(nn.Module):
 def exportable(model, num_nodes):
     """Tiles are cut to the sample; edges are the form whose number may vary."""
     x, mesh = inputs(model, random_mesh(num_nodes, seed=num_nodes))
-    return x, replace(mesh, tiles=None)
+    return x, replace(mesh, patches=mesh.patches and replace(mesh.patches, tiles=None))
 
 
 def dynamic(tensor, sizes):
     return {axis: torch.export.Dim.DYNAMIC for axis, size in enumerate(tensor.shape) if size in sizes}
+
+
+def shapes(value, sizes):
+    """Of a structure of tensors, as nested lists."""
+    if isinstance(value, torch.Tensor):
+        return dynamic(value, sizes)
+    return [shapes(part, sizes) for part in pytree.SUPPORTED_NODES[type(value)].flatten_fn(value)[0]]
 
 
 FRESH = """
@@ -87,12 +94,11 @@ for x, mesh, expected in torch.load(sys.argv[2], weights_only=False):
 def test_exported_core_runs_elsewhere_at_any_size(name, tmp_path):
     model = small(name)
     x, mesh = exportable(model, 50)
-    leaves = pytree.tree_leaves(mesh)
     # Nodes and edges, by their numbers here; nothing else has as many.
-    sizes = {50} | {leaf.shape[1] for leaf in (mesh.edge_index, mesh.patch_index) if leaf is not None}
-    program = torch.export.export(
-        Core(model), (x, mesh), dynamic_shapes=(dynamic(x, sizes), [dynamic(leaf, sizes) for leaf in leaves])
-    )
+    sizes = {50} | {
+        leaf.shape[1] for leaf in (mesh.edge_index, mesh.patches and mesh.patches.index) if leaf is not None
+    }
+    program = torch.export.export(Core(model), (x, mesh), dynamic_shapes=(dynamic(x, sizes), shapes(mesh, sizes)))
     torch.export.save(program, tmp_path / "core.pt2")
     cases = []
     for num_nodes in (37, 60, 131):

@@ -158,7 +158,7 @@ def test_wrong_use_is_named():
         small("la2former", in_channels=5)(random_mesh(20))
     with pytest.raises(ValueError, match="cannot import"):
         build_model("no.such.module:Thing", in_channels=1, out_channels=1)
-    model = small("la2former", k=8)
+    model = small("la2former", patches=8)
     with pytest.raises(ValueError, match=r"k=32.*k=8"):
         model(small("la2former").prepare(random_mesh(50)))
 
@@ -172,7 +172,7 @@ def test_patches_of_every_kind_reach_the_model(name, kwargs):
     data.wind = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     outputs = []
     for settings in ({}, {"metric": "Upwind(wind, stretch=6)"}, {"period": 1.0}, {"through_solid": False}):
-        model = small(name, k=10, **kwargs, **settings)
+        model = small(name, patches={"k": 10, **settings}, **kwargs)
         assert_permutation_equivariant(model, data)
         outputs.append(model(data))
     # A mesh of a convex region is reached whole: the last is the first again, up to thin cells on the hull.
@@ -181,7 +181,7 @@ def test_patches_of_every_kind_reach_the_model(name, kwargs):
 
 def test_on_a_torus_moving_the_origin_changes_nothing():
     data = random_mesh(80)
-    model = small("la2former", k=8, period=(1.0, 1.0), direction=True, coords=False)
+    model = small("la2former", patches={"k": 8, "period": (1.0, 1.0)}, direction=True, coords=False)
     torch.nn.init.normal_(model.blocks[0].mixer.mixers[0].attention.direction)
     moved = random_mesh(80)
     moved.pos = (moved.pos + 0.37) % 1.0
@@ -196,6 +196,8 @@ def test_a_model_that_would_read_nothing_is_refused():
 @pytest.mark.parametrize("change", [{"metric": "Upwind('wind')"}, {"period": 1.0}, {"through_solid": False}])
 @pytest.mark.parametrize("name", ["graph-sage", "gatv2"])
 def test_settings_of_patches_are_refused_on_mesh_edges(name, change):
-    with pytest.raises(ValueError, match="are of patches; graph='mesh' has none, choose graph='patches'"):
-        build_model(name, in_channels=1, out_channels=1, **change)
-    assert build_model(name, in_channels=1, out_channels=1, graph="patches", **change).graph == "patches"
+    with pytest.raises(ValueError, match="of which graph='mesh' reads k only; choose graph='patches'"):
+        build_model(name, in_channels=1, out_channels=1, patches={"k": 6, **change})
+    assert (
+        build_model(name, in_channels=1, out_channels=1, graph="patches", patches={"k": 6, **change}).graph == "patches"
+    )

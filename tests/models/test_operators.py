@@ -87,7 +87,7 @@ def test_kernels_of_gno_see_the_inputs_at_both_ends():
 )
 def test_every_global_path(global_, tmp_path):
     torch.manual_seed(0)
-    model = build_model("la2former", **SIZE, global_=global_, num_latents=4, k=6)
+    model = build_model("la2former", **SIZE, global_=global_, num_latents=4, patches=6)
     assert_permutation_equivariant(model, random_mesh(40))
     assert_batch_invariant(model, [random_mesh(n, seed=n) for n in (30, 12)])
     again = load_model(save_model(tmp_path / "m.safetensors", model)).model
@@ -126,7 +126,7 @@ def test_variants_are_la2former_with_other_defaults(name, same, tmp_path):
     torch.testing.assert_close(variant(data), plain(data), rtol=0, atol=0)
     loaded = load_model(save_model(tmp_path / "m.safetensors", normalized(variant, [data]))).model
     assert type(loaded) is type(variant)
-    changed = build_model(name, **SIZE, global_="galerkin", local=True, k=7)
+    changed = build_model(name, **SIZE, global_="galerkin", local=True, patches=7)
     assert (changed.global_, changed.local, changed.k) == ("galerkin", True, 7)
 
 

@@ -41,7 +41,6 @@ MIXERS = {
     "knn": lambda: PatchMixer(knn()),
     "knn, one mask a layer": lambda: PatchMixer(knn(soft_mask="layer")),
     "knn, no mask": lambda: PatchMixer(knn(soft_mask="none")),
-    "knn, rank ramp": lambda: PatchMixer(knn(soft_mask="rank")),
     "knn, directional": lambda: PatchMixer(knn(direction=True)),
     "efficient": lambda: EfficientAttention(C, heads=H),
     "galerkin": lambda: GalerkinAttention(C, heads=H),
@@ -195,13 +194,6 @@ def test_tiles_give_what_edges_give(kwargs, pos_dim):
     torch.testing.assert_close(outs[1], outs[0])
     grads = [torch.autograd.grad(out.square().sum(), [p for p in attention.parameters() if p.numel()]) for out in outs]
     torch.testing.assert_close(grads[1], grads[0])
-
-
-def test_the_rank_ramp_refuses_tiles():
-    pos = torch.rand(10, 2)
-    tiles = EdgeTiles.from_edge_index(knn_graph(pos, 3), pos)
-    with pytest.raises(ValueError, match="edge_index instead"):
-        KNNAttention(C, heads=H, soft_mask="rank")(torch.randn(10, C), pos, tiles)
 
 
 @pytest.mark.parametrize("settings", [{"max_mib": 0.05}, {"checkpoint": True}, {"max_mib": 0.05, "checkpoint": True}])

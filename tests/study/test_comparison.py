@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from pyg_neuralops.checkpoint import load_model
+from pyg_neuralops.checkpoint import load_model, save_model
 from pyg_neuralops.data import read_hdf5, write_hdf5
 from pyg_neuralops.engine import OneCycle
+from pyg_neuralops.models import build_model
 from pyg_neuralops.study import Comparison, compare
 from pyg_neuralops.study.provenance import read_json
 from pyg_neuralops.study.table import table as table_of
@@ -24,7 +26,7 @@ def comparison(mesh_file, tmp_path) -> Comparison:
     return Comparison(
         dataset=str(mesh_file),
         models=("graph-sage", "narrow"),
-        overrides={"narrow": {"model": "la2former", "hidden_channels": 8, "heads": 2, "k": 4, "lr": 3e-3}},
+        overrides={"narrow": {"model": "la2former", "hidden_channels": 8, "heads": 2, "patches": {"k": 4}, "lr": 3e-3}},
         seeds=2,
         epochs=2,
         batch_size=4,
@@ -119,7 +121,10 @@ def test_models_and_seeds_come_later(comparison, tmp_path, caplog):
     assert str(out / "narrow" / "seed1") in said
     assert "graph-sage" not in said
     with pytest.raises(ValueError, match="holds another run"):
-        compare(replace(comparison, overrides={"narrow": {"model": "la2former", "heads": 2, "k": 4}}), progress=False)
+        compare(
+            replace(comparison, overrides={"narrow": {"model": "la2former", "heads": 2, "patches": {"k": 4}}}),
+            progress=False,
+        )
     direct = compare(replace(comparison, out=str(tmp_path / "direct")), progress=False)
     assert [run["test"]["per_sample"] for run in direct["runs"]] == [run["test"]["per_sample"] for run in whole["runs"]]
 
@@ -199,6 +204,25 @@ def test_results_of_other_runs_are_refused(comparison, tmp_path):
     (tmp_path / "aside").rename(folders[1])
     with pytest.raises(ValueError, match=r"seed0 holds another run \(seed=1 there, 0 here\)"):
         compare(two, progress=False)
+
+
+def test_a_class_that_a_folder_names_is_not_imported(comparison, tmp_path, monkeypatch):
+    one = replace(comparison, models=("graph-sage",), overrides={}, seeds=1)
+    compare(one, progress=False)
+    (tmp_path / "planted.py").write_text(
+        "from pathlib import Path\nfrom pyg_neuralops.models.graph_networks import GraphSAGE\n"
+        f"Path({str(tmp_path / 'ran')!r}).touch()\nclass Model(GraphSAGE):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sizes = {"in_channels": 1, "out_channels": 1, "pos_dim": 2, "hidden_channels": 16, "num_layers": 1}
+    save_model(tmp_path / "out/graph-sage/seed0/best.safetensors", build_model("planted:Model", **sizes))
+    (tmp_path / "ran").unlink()
+    monkeypatch.delitem(sys.modules, "planted")
+    with pytest.raises(
+        ValueError, match=r"best\.safetensors holds a model 'planted:Model' that is not of this library"
+    ):
+        compare(one, progress=False)
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("label", ["..", ".", "", "..."])

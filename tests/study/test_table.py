@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import csv
 import io
-import json
 import math
 
 import numpy as np
@@ -15,6 +14,7 @@ from scipy.stats import ttest_rel, wilcoxon
 
 from pyg_neuralops.engine import Scores
 from pyg_neuralops.study.gather import gather
+from pyg_neuralops.study.provenance import write_json
 from pyg_neuralops.study.scores import summaries
 from pyg_neuralops.study.significance import paired_t, signed_rank
 from pyg_neuralops.study.table import percent, table
@@ -185,8 +185,7 @@ def test_percent_keeps_two_digits_of_what_is_small():
 
 
 def write(path, found):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found))
+    write_json(path, found)
     return path.parent
 
 
@@ -210,8 +209,8 @@ def test_results_are_gathered_from_files(results, tmp_path):
     changed["data"]["digest"] = "e"
     with pytest.raises(ValueError, match=r"are not of the same test samples .digest 'd' and 'e'"):
         gather([whole, write(tmp_path / "other/result.json", changed)])
-    for text in ("[]", "{}", '{"runs": []}', '{"data": {}, "runs": [3]}'):
-        (tmp_path / "again/result.json").write_text(text)
+    for foreign in ({}, {"runs": []}, {"data": {}, "runs": [3]}):
+        write(tmp_path / "again/result.json", foreign)
         with pytest.raises(ValueError, match=r"again/result\.json is no result of compare or train"):
             gather([tmp_path / "again"])
     (tmp_path / "empty").mkdir()

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .chunked_attention import ChunkedAttention
+from .chunked import ChunkedAttention
 from .edge_tiles import EdgeTiles
-from .tile_geometry import Geometry, padded_width
-from .tile_rows import attend_bucket
+from .geometry import Geometry, padded_width
+from .rows import attend_bucket
 
 
 def tiled_attention(
@@ -32,10 +32,11 @@ def tiled_attention(
         q, k: ``[N, H, d]`` queries and keys. v: ``[N, H, c]`` values. With c > d (3 or 4 more) the geometric
             terms below take their columns out of the head's own width.
         tiles: :class:`~pyg_neuralops.ops.EdgeTiles` of the graph.
-        pos: ``[N, D]`` positions; needed by the two geometric terms, and detached (no gradient).
+        pos: ``[N, D]`` positions; needed by the two geometric terms.
         strength: g of the soft mask, ``[H]`` or a scalar; None leaves it out.
-        reach: l, ``[N]``, positive; by default the longest incoming edge, ``tiles.reach``. Detached. The
-            accuracy is that of the edge-wise form for a reach that is not much below that.
+        reach: l, ``[N]``, positive; by default the longest incoming edge, ``tiles.reach``, a constant: where ``pos``
+            requires a gradient it must be given (:func:`~pyg_neuralops.ops.incoming_reach`). The accuracy is that
+            of the edge-wise form for a reach that is not much below that.
         direction: w of the directional term, ``[N, H, D]``; None leaves it out.
         period: ``[D]`` side lengths of a periodic box, 0 on axes without period; the tiles must know it too.
         max_mib: bound on the memory of intermediate tensors, in MiB, by going through the tiles in pieces
@@ -47,7 +48,7 @@ def tiled_attention(
     Shapes:
         returns ``[N, H, c]``; zeros for a node without incoming edges. Differentiable once.
     """
-    _check(q, k, v, tiles, pos, strength, direction, max_mib)
+    _check(q, k, v, tiles, pos, strength, reach, direction, max_mib)
     device, is_geometric = q.device.type, strength is not None or direction is not None
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else q.dtype
     if compute_dtype is None:
@@ -69,8 +70,8 @@ def tiled_attention(
         geometry = None
         if pos is not None and is_geometric:
             geometry = Geometry(
-                pos=pos.detach(),
-                reach=(tiles.reach if reach is None else reach).detach(),
+                pos=pos,
+                reach=tiles.reach if reach is None else reach,
                 period=period,
                 has_distance=strength is not None,
                 has_constant=has_room,
@@ -80,7 +81,8 @@ def tiled_attention(
         if max_mib is None:
             out = _all_at_once(q, k, v, strength, direction, tiles, geometry, width)
         else:
-            out = ChunkedAttention.apply(q, k, v, strength, direction, tiles, geometry, width, max_mib)
+            places = (None, None) if geometry is None else (geometry.pos, geometry.reach)
+            out = ChunkedAttention.apply(q, k, v, strength, direction, *places, tiles, geometry, width, max_mib)
         return out.to(dtype)
 
 
@@ -99,11 +101,14 @@ def _all_at_once(
     columns: list[Tensor | None] = [None] * len(tiles.buckets)
     if geometry is not None:
         # A node is a query of one tile only, so its columns are made before rows are taken.
-        x, ratio = torch.zeros_like(geometry.pos), torch.zeros_like(geometry.pos[:, :1])
+        centre, scale = torch.zeros_like(geometry.pos), torch.zeros_like(geometry.pos[:, :1])
         for number, bucket in enumerate(tiles.buckets):
-            x_rows, ratio_rows, columns[number] = geometry.of_tiles(bucket)
-            x.index_copy_(0, bucket.query.flatten(), x_rows.flatten(0, 1))
-            ratio.index_copy_(0, bucket.query.flatten(), ratio_rows.flatten(0, 1))
+            at_query, at_key, reach = geometry.rows(bucket)
+            c, s = geometry.frame(at_query, reach)
+            columns[number] = geometry.of_keys(at_key, c, s)
+            for x, of_tile in ((centre, c), (scale, s)):
+                x.index_copy_(0, bucket.query.flatten(), of_tile.expand_as(at_query[..., : x.shape[1]]).flatten(0, 1))
+        x, ratio = geometry.local(geometry.pos, geometry.reach[:, None], centre, scale)
         extra = geometry.of_queries(x, ratio, strength, direction)
         q = torch.cat((q, extra.expand(-1, heads, -1)), -1)
     q, k, v = (F.pad(x, (0, width - x.shape[-1])) if x.shape[-1] < width else x for x in (q, k, v))
@@ -124,6 +129,7 @@ def _check(
     tiles: EdgeTiles,
     pos: Tensor | None,
     strength: Tensor | float | None,
+    reach: Tensor | None,
     direction: Tensor | None,
     max_mib: float | None,
 ) -> None:
@@ -134,5 +140,7 @@ def _check(
         raise ValueError(f"tiles were made for {tiles.num_nodes} nodes, but q has {len(q)}")
     if pos is None and (strength is not None or direction is not None):
         raise ValueError("pos=None, but strength and direction are functions of the positions")
+    if reach is None and pos is not None and pos.requires_grad and (strength is not None or direction is not None):
+        raise ValueError("pos requires a gradient, reach=None is none: give reach=incoming_reach(pos, edge_index)")
     if max_mib is not None and max_mib <= 0:
         raise ValueError(f"max_mib={max_mib} must be positive, or None")

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .bucket import TileBucket
 from .edge_tiles import EdgeTiles
-from .tile_bucket import TileBucket
-from .tile_geometry import Geometry
-from .tile_rows import add_rows, attend, take_rows
+from .geometry import Geometry
+from .rows import add_rows, attend, take_rows
 
 
 class ChunkedAttention(torch.autograd.Function):
@@ -30,16 +30,21 @@ class ChunkedAttention(torch.autograd.Function):
         v: Tensor,
         strength: Tensor | None,
         direction: Tensor | None,
+        pos: Tensor | None,
+        reach: Tensor | None,
         tiles: EdgeTiles,
         geometry: Geometry | None,
         width: int,
         max_mib: float,
     ) -> Tensor:
+        # Positions and reach are those of the geometry, given once more for the sake of their gradients.
         ctx.save_for_backward(q, k, v, strength, direction)
         ctx.tiles, ctx.geometry, ctx.width, ctx.max_mib = tiles, geometry, width, max_mib
         out = _zeros(v)
         for piece in _pieces(tiles, q, width, max_mib):
-            rows = _attend(*_rows(q, k, v, direction, piece), strength, piece, geometry, width)
+            rows = _attend(
+                *_rows(q, k, v, direction, piece), strength, _places(geometry, piece), piece, geometry, width
+            )
             out.index_copy_(0, piece.query.flatten(), rows[..., : v.shape[-1]].flatten(0, 1))
         return out
 
@@ -47,24 +52,29 @@ class ChunkedAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, strength, direction = ctx.saved_tensors
+        geometry = ctx.geometry
+        moving = geometry is not None and any(ctx.needs_input_grad[5:7])
         total = [None if x is None else _zeros(x) for x in (q, k, v, direction)]
         total_strength = None if strength is None else _zeros(strength)
+        at = (_zeros(geometry.pos), _zeros(geometry.reach)[:, None]) if moving else (None, None)
         for piece in _pieces(ctx.tiles, q, ctx.width, ctx.max_mib):
-            rows = _rows(q, k, v, direction, piece)
+            rows, places = _rows(q, k, v, direction, piece), _places(geometry, piece)
             leaf = None if strength is None else strength.detach().requires_grad_()
             with torch.enable_grad():
-                leaves = [x.requires_grad_() for x in rows if x is not None]
-                out = _attend(*rows, leaf, piece, ctx.geometry, ctx.width)[..., : v.shape[-1]]
+                leaves = [x.requires_grad_() for x in (*rows, *(places if moving else ())) if x is not None]
+                out = _attend(*rows, leaf, places, piece, geometry, ctx.width)[..., : v.shape[-1]]
             # A padded query repeats the last one of its tile, which must count once.
             repeated = piece.query.diff(prepend=piece.query[:, :1] - 1) == 0
             at_out = take_rows(gradient, piece.query).masked_fill_(repeated[..., None, None], 0)
             found = iter(torch.autograd.grad(out, leaves if leaf is None else [*leaves, leaf], at_out))
-            for x, index in zip(total, (piece.query, piece.key, piece.key, piece.query), strict=True):
+            indices = (piece.query, piece.key, piece.key, piece.query, piece.query, piece.key, piece.query)
+            for x, index in zip((*total, at[0], at[0], at[1]), indices, strict=True):
                 if x is not None:
                     add_rows(x, index, next(found))
             if total_strength is not None:
                 total_strength += next(found)
-        return (*total[:3], total_strength, total[3], None, None, None, None)
+        to_reach = at[1][:, 0] if at[1] is not None else None
+        return (*total[:3], total_strength, total[3], at[0], to_reach, None, None, None, None)
 
 
 def _zeros(x: Tensor) -> Tensor:
@@ -79,12 +89,18 @@ def _rows(
     return take_rows(q, piece.query), take_rows(k, piece.key), take_rows(v, piece.key), rows_of
 
 
+def _places(geometry: Geometry | None, piece: TileBucket) -> tuple[Tensor, ...]:
+    """Positions of queries and keys, and the reach of queries, of a piece."""
+    return () if geometry is None else tuple(x.detach() for x in geometry.rows(piece))
+
+
 def _attend(
     q: Tensor,
     k: Tensor,
     v: Tensor,
     direction: Tensor | None,
     strength: Tensor | None,
+    places: tuple[Tensor, ...],
     piece: TileBucket,
     geometry: Geometry | None,
     width: int,
@@ -92,8 +108,10 @@ def _attend(
     """``[n, T, H, width]`` attention of a piece, from its rows."""
     d = q.shape[-1]
     if geometry is not None:
-        x, ratio, columns = geometry.of_tiles(piece)
-        extra = geometry.of_queries(x, ratio, strength, direction)
+        at_query, at_key, reach = places
+        frame = geometry.frame(at_query, reach)
+        columns = geometry.of_keys(at_key, *frame)
+        extra = geometry.of_queries(*geometry.local(at_query, reach, *frame), strength, direction)
         q = torch.cat((q, extra.expand(-1, -1, q.shape[2], -1)), -1)
         k = torch.cat((k, columns[:, :, None].expand(-1, -1, k.shape[2], -1)), -1)
     q, k, v = (F.pad(x, (0, width - x.shape[-1])) if x.shape[-1] < width else x for x in (q, k, v))

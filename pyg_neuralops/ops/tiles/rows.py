@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .tile_bucket import TileBucket
+from .bucket import TileBucket
 
 
 def take_rows(x: Tensor, index: Tensor, columns: Tensor | None = None, at: int = 0) -> Tensor:
@@ -33,17 +33,19 @@ class TakeRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, index: Tensor, columns: Tensor | None, at: int) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        ctx.index, ctx.shape = index, x.shape
+        ctx.index, ctx.shape, ctx.at, ctx.added = index, x.shape, at, 0 if columns is None else columns.shape[-1]
         return take_rows(x, index, columns, at), x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, None, None]:
-        rows, total = gradients
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, Tensor | None, None]:
+        (rows, total), columns = gradients, None
         if rows is not None:
+            if ctx.needs_input_grad[2]:
+                columns = rows[..., ctx.at : ctx.at + ctx.added].sum(2)
             if total is None:
                 total = rows.new_zeros(ctx.shape)
             add_rows(total, ctx.index, rows)
-        return total, None, None, None
+        return total, None, columns, None
 
 
 def add_rows(x: Tensor, index: Tensor, rows: Tensor) -> None:
@@ -74,7 +76,7 @@ def attend_bucket(
     k_rows, k_next = TakeRows.apply(k, bucket.key, columns, at)
     v_rows, v_next = TakeRows.apply(v, bucket.key, None, 0)
     bias, dtype = bucket.unpack(q.dtype), q.dtype
-    k, v = k.detach(), v.detach()
+    k, v, columns = k.detach(), v.detach(), None if columns is None else columns.detach()
     again = _Again(k, v)
     again.can_make(k_rows.transpose(1, 2), lambda: take_rows(k, bucket.key, columns, at).transpose(1, 2))
     again.can_make(v_rows.transpose(1, 2), lambda: take_rows(v, bucket.key).transpose(1, 2))

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .tile_split import split_tiles
+from ..edges import smallest_reach
+from .split import split_tiles
 
 Array = NDArray
 BLOCK = 1 << 22  # edges measured at once, which bounds the memory of a million points times 32 neighbours
@@ -50,7 +51,7 @@ def flat_tiles(
         "tile_num_queries": torch.from_numpy(rows.astype(np.int32)),
         "tile_num_keys": torch.from_numpy(keys.astype(np.int32)),
         "tile_bits": torch.from_numpy(bits),
-        "tile_reach": torch.from_numpy(reach).to(pos.dtype).clamp_min(torch.finfo(pos.dtype).tiny ** 0.5),
+        "tile_reach": torch.from_numpy(reach).to(pos.dtype).clamp_min(smallest_reach(pos.dtype)),
     }
 
 

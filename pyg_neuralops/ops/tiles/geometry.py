@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .edges import nearest_image
-from .tile_bucket import TileBucket
+from ..edges import nearest_image, smallest_reach
+from .bucket import TileBucket
 
 FAR = 4096.0
-"""A node whose reach is this much below the size of its tile has neighbours only where it is itself: it sees
-no geometry, and must not set the scale."""
+"""A node whose reach is this much below the size of its tile has neighbours only where it is itself, as has one of the
+smallest reach: it sees no geometry, and must not set the scale."""
 
 
 @dataclass(frozen=True)
@@ -53,26 +53,43 @@ class Geometry:
     dtype: torch.dtype
     factor: float
 
-    def of_tiles(self, bucket: TileBucket) -> tuple[Tensor, Tensor, Tensor]:
-        """x ``[n, T, D]`` and r ``[n, T, 1]`` of the queries, columns ``[n, U, c]`` of the keys."""
+    def rows(self, bucket: TileBucket) -> tuple[Tensor, Tensor, Tensor]:
+        """Positions of the queries ``[n, T, D]`` and keys ``[n, U, D]`` of tiles, and reach ``[n, T, 1]``."""
         at_query, at_key, reach = (
             x.index_select(0, index.flatten()).view(*index.shape, -1)
             for x, index in ((self.pos, bucket.query), (self.pos, bucket.key), (self.reach, bucket.query))
         )
+        return at_query, at_key, reach
+
+    @staticmethod
+    def frame(at_query: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+        """Centre c ``[n, 1, D]`` and scale s ``[n, 1, 1]`` of tiles: constants, as no score depends on them."""
+        at_query, reach = at_query.detach(), reach.detach()
         low, high = at_query.amin(1, keepdim=True), at_query.amax(1, keepdim=True)
-        scale = reach.amin(1, keepdim=True).maximum(reach.amax(1, keepdim=True) / FAR)  # [n, 1, 1]
+        most = reach.amax(1, keepdim=True)
+        least = torch.where(reach > smallest_reach(reach.dtype), reach, most).amin(1, keepdim=True)
+        scale = least.maximum(most / FAR)
         scale = scale.maximum((high - low).amax(2, keepdim=True) / FAR)
-        centre = (low + high) / 2
+        return (low + high) / 2, scale
+
+    def of_keys(self, at_key: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
+        """``[n, U, c]`` columns of keys."""
         y = at_key - centre
-        x, y = (at_query - centre) / scale, (y if self.period is None else nearest_image(y, self.period)) / scale
-        ratio = scale / reach
-        ratio = torch.where(ratio > FAR, 0.0, ratio)
+        y = (y if self.period is None else nearest_image(y, self.period)) / scale
         columns = [y]
         if self.has_distance:
             columns.append(y.square().sum(-1, keepdim=True))
         if self.has_constant:
             columns.append(torch.ones_like(y[..., :1]))
-        return x, ratio, self._narrowed(torch.cat(columns, -1), [(0, 1, 0), (0, 0)])
+        return self._narrowed(torch.cat(columns, -1), [(0, 1, 0), (0, 0)])
+
+    @staticmethod
+    def local(at_query: Tensor, reach: Tensor, centre: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """x ``[..., D]`` and r ``[..., 1]`` of queries; scale 0 stands for a node without a tile."""
+        # Masked before the division, whose derivative overflows there.
+        blind = (scale > reach * FAR) | (reach <= smallest_reach(reach.dtype))
+        ratio = (scale / reach.masked_fill(blind, 1.0)).masked_fill(blind, 0.0)
+        return (at_query - centre) / scale.masked_fill(scale == 0, 1.0), ratio
 
     def of_queries(self, x: Tensor, ratio: Tensor, strength: Tensor | None, direction: Tensor | None) -> Tensor:
         """``[..., H or 1, c]`` columns of queries.

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from .tile_bucket import TileBucket
-from .tile_plan import plan_buckets
-from .tile_storage import flat_tiles
+from .bucket import TileBucket
+from .plan import plan_buckets
+from .storage import flat_tiles
 
 FLAT = ("tile_query_index", "tile_key_index", "tile_num_queries", "tile_num_keys", "tile_bits")
 """The flat tensors that describe tiles, in the order of :meth:`TileBucket.to_ragged`."""

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial import Delaunay, cKDTree
 from torch_geometric.data import Batch, Data
 
-from pyg_neuralops.ops import EdgeTiles, edge_attention, tiled_attention
+from pyg_neuralops.ops import EdgeTiles, edge_attention, incoming_reach, tiled_attention
 
 HEADS, WIDTH = 3, 4
 
@@ -396,3 +396,53 @@ def test_wrong_arguments(change, message):
     arguments = {name: x.detach() for name, x in inputs(pos, "plain").items()}
     with pytest.raises(ValueError, match=message):
         tiled_attention(**(arguments | {"tiles": EdgeTiles.from_edge_index(edges, pos)} | change))
+
+
+@pytest.mark.parametrize("max_mib", [None, 0.01])
+@pytest.mark.parametrize("value_width", [WIDTH, WIDTH + 3])
+@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize("box", [None, 1.0])
+def test_gradients_by_positions_and_reach_are_derivatives(mode, value_width, max_mib, box):
+    """On tiles and on edges; padded queries count once, the tiles' centre and scale do not matter."""
+    pos, edges = uniform(2, 13, 4)
+    edges = edges[:, edges[1] != 3]
+    period = None if box is None else torch.full((2,), box, dtype=torch.float64)
+    tiles = EdgeTiles.from_edge_index(edges, pos, tile_size=5, period=period)
+    t = {name: x.detach() for name, x in inputs(pos, mode, 2.0, value_width=value_width).items()}
+    reach = incoming_reach(pos, edges, period)
+    if box is not None:  # a patch that spans half the box is on no side of it
+        reach = reach.clamp_max(0.4)
+        pos = pos + torch.tensor([0.8, 0.1])
+
+    def on_tiles(pos, reach):
+        return tiled_attention(**t, tiles=tiles, pos=pos, reach=reach, max_mib=max_mib, period=period)
+
+    def on_edges(pos, reach):
+        return edge_attention(**t, edge_index=edges, pos=pos, reach=reach, period=period)
+
+    moving = pos.clone().requires_grad_(), reach.clone().requires_grad_()
+    for function in (on_tiles, on_edges):
+        assert torch.autograd.gradcheck(function, moving)
+    torch.testing.assert_close(on_tiles(*moving), on_edges(*moving))
+
+
+def test_gradients_by_positions_need_a_reach_that_follows_them():
+    pos, edges = uniform(2, 30)
+    pos.requires_grad_()
+    with pytest.raises(ValueError, match=r"give reach=incoming_reach\(pos, edge_index\)"):
+        tiled_attention(**inputs(pos, "soft"), tiles=EdgeTiles.from_edge_index(edges, pos), pos=pos)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-6, 1e-12, 1e-16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_nodes_that_see_only_their_own_place_see_no_geometry(size, dtype):
+    """Self-loops alone, however near the nodes: every output is the node's own value, all gradients are finite."""
+    pos = (size * torch.rand(40, 2, generator=torch.Generator().manual_seed(0), dtype=dtype)).requires_grad_()
+    edges = torch.arange(40).repeat(2, 1)
+    t = inputs(pos, "soft and direction", 10.0, dtype)
+    reach = incoming_reach(pos, edges)
+    for function, graph in ((edge_attention, edges), (tiled_attention, EdgeTiles.from_edge_index(edges, pos))):
+        out = function(**t, **{"tiles" if function is tiled_attention else "edge_index": graph}, pos=pos, reach=reach)
+        torch.testing.assert_close(out, t["v"])
+        for gradient in torch.autograd.grad(out.square().sum(), [*t.values(), pos], retain_graph=True):
+            assert gradient.isfinite().all()
