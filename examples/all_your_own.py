@@ -1,4 +1,4 @@
-"""Everything your own in one comparison: dataset, task, metric and model join by "package.module:Name".
+"""Everything your own in one comparison: dataset, task, metric, model and patches join by "package.module:Name".
 
     cd examples && python all_your_own.py
 
@@ -21,6 +21,7 @@ from torch_geometric.data import Data, InMemoryDataset
 
 from pyg_neuralops.engine import SteadyField
 from pyg_neuralops.study import Comparison, compare
+from pyg_neuralops.transforms import PatchMetric
 
 
 class Bars(InMemoryDataset):
@@ -77,6 +78,24 @@ def hottest_point(prediction: Tensor, target: Tensor, batch: Tensor | None, weig
     return (tops[0] - tops[1]).abs()
 
 
+class Towards(PatchMetric):
+    """Points on one side, towards an end of the bar, count as nearer than those on the other.
+
+    Args:
+        end: 1 for the right end, -1 for the left. factor: how much nearer, at least 1.
+    """
+
+    def __init__(self, end: int = 1, factor: float = 3.0):
+        self.end, self.factor = end, factor
+
+    def distance(self, data: Data, index: Tensor, offset: Tensor) -> Tensor:
+        along = offset[..., 0] * self.end
+        return torch.where(along > 0, along / self.factor, -along)
+
+    def stretch(self, data: Data) -> Tensor:
+        return torch.full((data.num_nodes,), self.factor, dtype=torch.float64)
+
+
 class PointNet(nn.Module):
     """A network per point, with what all points of a sample have in common beside it."""
 
@@ -98,6 +117,7 @@ class PointNet(nn.Module):
 
 def main(root: str = "datasets/bars", out: str = "runs/own", num_samples: int = 40, epochs: int = 30) -> dict:
     """Compare the own model with LA2Former; returns the results."""
+    patches = {"k": 8, "metric": {"name": "all_your_own:Towards", "end": -1}}
     results = compare(
         Comparison(
             dataset="all_your_own:Bars",
@@ -107,7 +127,7 @@ def main(root: str = "datasets/bars", out: str = "runs/own", num_samples: int = 
             task_args={"scale": 0.01},
             metrics=("relative_l2", "all_your_own:hottest_point"),
             models=("all_your_own:PointNet", "la2former"),
-            overrides={"la2former": {"hidden_channels": 16, "num_layers": 1, "heads": 2, "k": 8}},
+            overrides={"la2former": {"hidden_channels": 16, "num_layers": 1, "heads": 2, "patches": patches}},
             epochs=epochs,
             out=out,
         ),
