@@ -1,4 +1,4 @@
-"""Everything your own in one comparison: dataset, task, metric and model join by "package.module:Name".
+"""Everything your own in one comparison: dataset, task, metric, patch metric and model join by "package.module:Name".
 
     cd examples && python all_your_own.py
 
@@ -21,6 +21,7 @@ from torch_geometric.data import Data, InMemoryDataset
 
 from pyg_neuralops.engine import SteadyField
 from pyg_neuralops.study import Comparison, compare
+from pyg_neuralops.transforms import PatchMetric
 
 
 class Bars(InMemoryDataset):
@@ -77,6 +78,32 @@ def hottest_point(prediction: Tensor, target: Tensor, batch: Tensor | None, weig
     return (tops[0] - tops[1]).abs()
 
 
+class TowardsHeat(PatchMetric):
+    """Patches reach ``stretch`` times as far to the side on which most of the heat is."""
+
+    def __init__(self, stretch: float = 3.0):
+        self.factor = stretch
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return ("x",)
+
+    def arguments(self) -> dict[str, float]:
+        return {"stretch": self.factor}
+
+    def distance(self, data: Data, index: Tensor, offset: Tensor) -> Tensor:
+        rows = torch.zeros(data.num_nodes, dtype=torch.long) if data.get("batch") is None else data.batch
+        heat, pos = data.x[:, 0].double(), data.pos.double()
+        sums = pos.new_zeros(int(rows.max()) + 1, 1 + pos.shape[1])
+        sums = sums.index_add(0, rows, torch.cat([heat[:, None], heat[:, None] * pos], 1))
+        towards = (sums[rows, 1:] / sums[rows, :1] - pos)[index]  # [n, D]
+        ahead = (offset * towards[:, None]).sum(-1) > 0
+        return offset.norm(dim=-1) * torch.where(ahead, 1 / self.factor, 1.0)
+
+    def stretch(self, data: Data) -> Tensor:
+        return torch.full((data.num_nodes,), self.factor, dtype=torch.float64)
+
+
 class PointNet(nn.Module):
     """A network per point, with what all points of a sample have in common beside it."""
 
@@ -107,7 +134,14 @@ def main(root: str = "datasets/bars", out: str = "runs/own", num_samples: int = 
             task_args={"scale": 0.01},
             metrics=("relative_l2", "all_your_own:hottest_point"),
             models=("all_your_own:PointNet", "la2former"),
-            overrides={"la2former": {"hidden_channels": 16, "num_layers": 1, "heads": 2, "k": 8}},
+            overrides={
+                "la2former": {
+                    "hidden_channels": 16,
+                    "num_layers": 1,
+                    "heads": 2,
+                    "patches": {"k": 8, "metric": "all_your_own:TowardsHeat(stretch=3)"},
+                },
+            },
             epochs=epochs,
             out=out,
         ),
