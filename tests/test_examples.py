@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pyg_neuralops.data import read_hdf5
+from pyg_neuralops.transforms import KNNPatches
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -66,12 +68,19 @@ def test_free_rollout(tmp_path):
 def test_all_your_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    results = importlib.import_module("all_your_own").main(str(tmp_path / "bars"), "run", num_samples=12, epochs=2)
+    module = importlib.import_module("all_your_own")
+    results = module.main(str(tmp_path / "bars"), "run", num_samples=12, epochs=2)
     own, ours = results["runs"]
     assert (own["class"], ours["class"]) == ("all_your_own:PointNet", "la2former")
     assert results["data"]["task"] == {"name": "all_your_own:Smooth", "scale": 0.01}
     for run in results["runs"]:
         assert len(run["metrics"]["all_your_own:hottest_point"]["per_sample"]) == 12
     identity = json.loads((tmp_path / "run/la2former/seed0/run.json").read_text())
-    assert set(identity["code"]) == {"code of all_your_own:Bars", "code of all_your_own:Smooth"}
+    assert {name.partition(":")[2] for name in identity["code"]} == {"Bars", "Smooth", "TowardsHeat"}
+    # Patches of the user's metric look to where the heat is; Euclidean ones look both ways alike.
+    data = KNNPatches(8, metric=module.TowardsHeat())(module.Bars.sample(torch.Generator().manual_seed(0)))
+    source, target = data.patch_index
+    heat = (data.x * data.pos).sum() / data.x.sum()
+    ahead = ((data.pos[source] - data.pos[target]) * (heat - data.pos[target]))[:, 0]
+    assert (ahead > 0).sum() > 2 * (ahead < 0).sum()
     assert "all_your_own:hottest_point" in (tmp_path / "run/table.md").read_text()
