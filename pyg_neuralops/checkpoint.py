@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .data.weights_file import load_texts, load_weights, save_weights
 from .models import MODELS, NeuralOperator, build_model, declared_shapes, model_name
+from .models.declared import FOREIGN
 from .normalize import PARTS as NORMALIZERS
 from .normalize import Normalized, Normalizer
 from .transforms.patch_settings import current_settings, foreign_metric
@@ -135,15 +136,7 @@ def restore(
         raise ValueError(
             f"{path} holds a model {name!r} that is not of this library; pass trust_import=True to import it"
         )
-    config = parsed["config"]
-    if name in MODELS:
-        config = current_settings(config)
-        foreign = foreign_metric(config.get("patches"))
-        if foreign is not None and not trust_import:
-            raise ValueError(
-                f"{path} holds a patch metric {foreign!r} that is not of this library; pass trust_import=True to "
-                "import it"
-            )
+    config = _settings(path, name, parsed["config"], trust_import)
     parts = {}
     for field in NORMALIZERS:
         if {f"{field}.mean", f"{field}.std"} <= set(tensors):
@@ -164,6 +157,22 @@ def restore(
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit the model {name!r} that it names: {error}") from None
     return model.eval()
+
+
+def _settings(path: str | os.PathLike[str], name: str, config: dict[str, Any], trust_import: bool) -> dict[str, Any]:
+    """``config`` in today's form; a patch metric that is not of this library needs trust."""
+    if name not in MODELS:
+        return config
+    try:
+        config = current_settings(config)
+        foreign = foreign_metric(config.get("patches"))
+    except FOREIGN as error:
+        raise ValueError(f"{path} does not fit the model {name!r} that it names: {error}") from None
+    if foreign is not None and not trust_import:
+        raise ValueError(
+            f"{path} holds a patch metric {foreign!r} that is not of this library; pass trust_import=True to import it"
+        )
+    return config
 
 
 @torch.no_grad()

@@ -100,11 +100,15 @@ def moments(values: Iterable[Tensor]) -> Moments:
     """Merge the moments of ``[N, C]`` blocks (Chan et al. 1979).
 
     Raises:
-        ValueError: without a block, or if values are not finite.
+        ValueError: without a block, or if values are not finite, not real or not of one number of channels.
     """
     count, dtype = 0, torch.float32
     mean = m2 = low = high = torch.zeros(0, dtype=torch.float64)
     for block in values:
+        channels = block.shape[1] if block.dim() == 2 else 0
+        if channels == 0 or block.is_complex() or (len(mean) and channels != len(mean)):
+            wanted = len(mean) or "channels"
+            raise ValueError(f"a block has shape {list(block.shape)} of {block.dtype}; expected real [rows, {wanted}]")
         v = block.detach().to("cpu", torch.float64)
         rows, dtype = len(v), torch.float64 if block.dtype == torch.float64 else dtype
         if count == 0 and len(mean) == 0:

@@ -24,7 +24,7 @@ OPEN = {
     "models": {"ops", "data", "transforms", "nn"},
     "checkpoint": {"data", "transforms", "models", "normalize"},
     "testing": {"ops", "data", "transforms", "nn", "models"},
-    "engine": {"ops", "data", "transforms", "models", "metrics", "normalize", "checkpoint"},
+    "engine": {"ops", "data", "transforms", "metrics", "normalize", "checkpoint"},
     "plotting": {"data"},
     "inside": {"ops", "data", "nn"},
     "study": {"__init__", "data", "datasets", "transforms", "metrics", "normalize"}

@@ -195,6 +195,27 @@ def test_settings_that_do_not_go_with_the_weights_are_seen_before_memory_is_take
         load_model(tmp_path / "foreign")
 
 
+STRANGE = [None, 3.5, -1, "x", [], [1], {}, {"k": "a"}, {"k": 10**30}, {"k": 4, "strange": 1}, {"k": 4, "period": "x"}]
+STRANGE += [
+    {"k": 4, "metric": metric} for metric in (3, {}, {"name": 3}, "os:system", {"name": "Upwind", "field": [1]})
+]
+
+
+def test_any_value_of_any_argument_loads_or_is_one_error_that_names_the_file(tmp_path):
+    model, _ = trained(num_layers=1)
+    tensors, texts = load_weights(save_model(tmp_path / "m.safetensors", model))
+    config, refused = json.loads(texts["config"]), 0
+    for name in [*config, "k", "metric"]:
+        for value in STRANGE:
+            save_weights(tmp_path / "foreign", tensors, {**texts, "config": json.dumps({**config, name: value})})
+            try:
+                load_model(tmp_path / "foreign")
+            except ValueError as error:
+                assert "foreign" in str(error)  # noqa: PT017
+                refused += 1
+    assert refused > len(STRANGE) * len(config) / 2
+
+
 def test_sizes_of_other_arguments_are_seen_too(tmp_path):
     model, _ = trained("lno", num_layers=1, num_latents=8)
     path = save_model(tmp_path / "m.safetensors", model)

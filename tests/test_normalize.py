@@ -262,3 +262,13 @@ def test_positions_have_three_scales():
         torch.testing.assert_close(wrapped(samples[0]), wrapped.y.decode(model(data)))
     with pytest.raises(ValueError, match="choose from"):
         normalized(model, samples, pos="unit")
+
+
+@pytest.mark.parametrize(
+    "block", [torch.tensor(1.0), torch.rand(3), torch.rand(3, 0), torch.rand(2, 3, 4), torch.zeros(3, 1).cfloat()]
+)
+def test_what_are_no_rows_of_channels_is_refused(block):
+    with pytest.raises(ValueError, match="a block has shape"):
+        Normalizer.fit([block])
+    with pytest.raises(ValueError, match=r"expected real \[rows, 2\]"):
+        Normalizer.fit([torch.rand(4, 2), torch.rand(4, 3)])

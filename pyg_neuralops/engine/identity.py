@@ -7,9 +7,9 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from ..checkpoint import describe
 from ..data import MeshBatchSampler, checked
 from ..data.digest import content_digest
-from ..models import model_name
 from ..normalize import Normalized
 from .task import Task
 
@@ -37,8 +37,9 @@ def identity(
     Raises:
         ValueError: naming the first sample and field that is wrong.
     """
-    known = dict(settings) | {"model": model_name(model.model)}
-    known |= {f"model's {name}": json.dumps(value) for name, value in model.model.config.items()}
+    texts = describe(model)[1]
+    known = dict(settings) | {"model": texts["model"]}
+    known |= {f"model's {name}": json.dumps(value) for name, value in json.loads(texts["config"]).items()}
     state = model.state_dict()
     inner = {name: value for name, value in state.items() if name.startswith("model.")}
     content: dict[str, Any] = {"initial weights": content_digest(inner)}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..data import Mesh
 from ..nn import MLP, FullAttention, ResidualMLP
 from ..nn.initial import Layer
+from ..nn.mlp import hidden_width
 from ..nn.ragged import key_mask
 from .base import NeuralOperator, check_sizes
 
@@ -82,7 +83,7 @@ class LatentBlock(Layer):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.attention = FullAttention(channels, heads=heads)
-        self.mlp = MLP(channels, round(ratio * channels), channels)
+        self.mlp = MLP(channels, hidden_width(channels, ratio), channels)
 
     def forward(self, z: Tensor) -> Tensor:
         z = z + self.attention.dense(self.norm1(z))

@@ -6,6 +6,7 @@ from torch import nn
 
 from ..nn import Block, GridStencil, LowRankSpatialAttention, RMSNorm
 from ..nn.heads import default_heads
+from ..nn.mlp import hidden_width
 from .base import BlockStack
 
 
@@ -60,7 +61,7 @@ class LRSA(BlockStack):
         def make_block(mixer: nn.Module) -> nn.Module:
             if not structured:
                 return Block(hidden_channels, mixer, ratio=ratio, norm=RMSNorm)
-            width = round(ratio * hidden_channels)
+            width = hidden_width(hidden_channels, ratio)
             mlp = nn.Sequential(
                 nn.Linear(hidden_channels, width, bias=False), nn.GELU(), nn.Linear(width, hidden_channels)
             )

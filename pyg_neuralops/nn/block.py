@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..data import Mesh
 from .initial import Layer
-from .mlp import MLP
+from .mlp import MLP, hidden_width
 
 
 class Block(Layer):
@@ -40,7 +40,7 @@ class Block(Layer):
         super().__init__()
         self.norm1, self.norm2 = norm(channels), norm(channels)
         self.mixer = mixer
-        self.mlp = MLP(channels, round(ratio * channels), channels) if mlp is None else mlp
+        self.mlp = MLP(channels, hidden_width(channels, ratio), channels) if mlp is None else mlp
         self.stencil = stencil
         # How it is computed, not what: see :func:`limit_memory`.
         self.max_mib: float | None = None

@@ -9,7 +9,7 @@ from ..data import Mesh
 from .full_attention import FullAttention
 from .heads import check_heads
 from .initial import SMALL_STD, Layer, scaled_std
-from .mlp import MLP
+from .mlp import MLP, hidden_width
 from .ragged import gather, scatter, split_heads
 from .rms_norm import RMSNorm, normalize
 
@@ -63,7 +63,7 @@ class LowRankSpatialAttention(Layer):
         if latent not in LATENT_MIXERS:
             raise ValueError(f"latent={latent!r}; choose from {list(LATENT_MIXERS)}")
         self.heads, self.num_latents, self.tied = heads, num_latents, tied
-        hidden = round(ratio * channels)
+        hidden = hidden_width(channels, ratio)
         self.query = nn.Parameter(torch.empty(heads, num_latents, width))
         self.points = nn.Linear(channels, (2 if tied else 3) * channels, bias=False)  # K, V (, Q)
         self.norm_q, self.norm_k = RMSNorm(width), RMSNorm(width)

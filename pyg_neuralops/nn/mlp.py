@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from torch import Tensor, nn
 
 from .initial import Layer
+
+
+def hidden_width(channels: int, ratio: float) -> int:
+    """Hidden width of a feed-forward, ``ratio`` times ``channels``; ValueError unless that is at least 1."""
+    if not (math.isfinite(ratio) and round(ratio * channels) >= 1):
+        raise ValueError(f"ratio={ratio}; times channels={channels} it must make a width of at least 1")
+    return round(ratio * channels)
 
 
 class MLP(Layer, nn.Sequential):

@@ -20,11 +20,11 @@ def check_positions(pos: Tensor, k: int) -> None:
     Raises:
         ValueError: naming what was found and what is allowed.
     """
-    if pos.dim() != 2 or pos.dtype not in (torch.float32, torch.float64):
+    if pos.dim() != 2 or pos.shape[1] == 0 or pos.dtype not in (torch.float32, torch.float64):
         raise ValueError(
             f"pos has shape {list(pos.shape)} and dtype {pos.dtype}; expected [N, D] in float32 or float64"
         )
-    if not isinstance(k, int) or k < 1:
+    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise ValueError(f"k={k!r}; it must be an integer of at least 1")
     if not torch.isfinite(pos).all():
         raise ValueError("pos holds NaN or Inf; every position must be finite")

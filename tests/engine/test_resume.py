@@ -122,7 +122,7 @@ def test_another_patch_size_is_not_answered_from_the_old_run(tmp_path):
 
     def run(k):
         torch.manual_seed(0)
-        inner = build_model("la2former", in_channels=2, out_channels=1, hidden_channels=8, num_layers=1, k=k)
+        inner = build_model("la2former", in_channels=2, out_channels=1, hidden_channels=8, num_layers=1, patches=k)
         return fit(normalized(inner, samples), mesh_loader(samples, 2), None, out=tmp_path, epochs=1)
 
     run(16)

@@ -201,3 +201,10 @@ def test_settings_of_patches_are_refused_on_mesh_edges(name, change):
     assert (
         build_model(name, in_channels=1, out_channels=1, graph="patches", patches={"k": 6, **change}).graph == "patches"
     )
+
+
+@pytest.mark.parametrize("name", ["la2former", "lrsa", "lno", "transformer"])
+@pytest.mark.parametrize("ratio", [0, -2.0, float("nan"), float("inf")])
+def test_a_ratio_that_makes_no_width_is_named(name, ratio):
+    with pytest.raises(ValueError, match=f"ratio={ratio}"):
+        build_model(name, in_channels=1, out_channels=1, hidden_channels=8, num_layers=1, ratio=ratio)
