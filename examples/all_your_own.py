@@ -1,4 +1,4 @@
-"""Everything your own in one comparison: dataset, task, metric, patch metric and model join by "package.module:Name".
+"""Everything your own in one comparison: dataset, task, metric, model and patches join by "package.module:Name".
 
     cd examples && python all_your_own.py
 
@@ -78,27 +78,19 @@ def hottest_point(prediction: Tensor, target: Tensor, batch: Tensor | None, weig
     return (tops[0] - tops[1]).abs()
 
 
-class TowardsHeat(PatchMetric):
-    """Patches reach ``stretch`` times as far to the side on which most of the heat is."""
+class Towards(PatchMetric):
+    """Points on one side, towards an end of the bar, count as nearer than those on the other.
 
-    def __init__(self, stretch: float = 3.0):
-        self.factor = stretch
+    Args:
+        end: 1 for the right end, -1 for the left. factor: how much nearer, at least 1.
+    """
 
-    @property
-    def fields(self) -> tuple[str, ...]:
-        return ("x",)
-
-    def arguments(self) -> dict[str, float]:
-        return {"stretch": self.factor}
+    def __init__(self, end: int = 1, factor: float = 3.0):
+        self.end, self.factor = end, factor
 
     def distance(self, data: Data, index: Tensor, offset: Tensor) -> Tensor:
-        rows = torch.zeros(data.num_nodes, dtype=torch.long) if data.get("batch") is None else data.batch
-        heat, pos = data.x[:, 0].double(), data.pos.double()
-        sums = pos.new_zeros(int(rows.max()) + 1, 1 + pos.shape[1])
-        sums = sums.index_add(0, rows, torch.cat([heat[:, None], heat[:, None] * pos], 1))
-        towards = (sums[rows, 1:] / sums[rows, :1] - pos)[index]  # [n, D]
-        ahead = (offset * towards[:, None]).sum(-1) > 0
-        return offset.norm(dim=-1) * torch.where(ahead, 1 / self.factor, 1.0)
+        along = offset[..., 0] * self.end
+        return torch.where(along > 0, along / self.factor, -along)
 
     def stretch(self, data: Data) -> Tensor:
         return torch.full((data.num_nodes,), self.factor, dtype=torch.float64)
@@ -125,6 +117,7 @@ class PointNet(nn.Module):
 
 def main(root: str = "datasets/bars", out: str = "runs/own", num_samples: int = 40, epochs: int = 30) -> dict:
     """Compare the own model with LA2Former; returns the results."""
+    patches = {"k": 8, "metric": {"name": "all_your_own:Towards", "end": -1}}
     results = compare(
         Comparison(
             dataset="all_your_own:Bars",
@@ -134,14 +127,7 @@ def main(root: str = "datasets/bars", out: str = "runs/own", num_samples: int = 
             task_args={"scale": 0.01},
             metrics=("relative_l2", "all_your_own:hottest_point"),
             models=("all_your_own:PointNet", "la2former"),
-            overrides={
-                "la2former": {
-                    "hidden_channels": 16,
-                    "num_layers": 1,
-                    "heads": 2,
-                    "patches": {"k": 8, "metric": "all_your_own:TowardsHeat(stretch=3)"},
-                },
-            },
+            overrides={"la2former": {"hidden_channels": 16, "num_layers": 1, "heads": 2, "patches": patches}},
             epochs=epochs,
             out=out,
         ),
