@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pyg_neuralops.data.inputs import TIME_CHANNELS
 from pyg_neuralops.datasets import DATASETS as SETS
 from pyg_neuralops.engine import OneCycle, make_task
 from pyg_neuralops.models import MODELS, build_model
@@ -35,7 +36,11 @@ def shape(dataset):
 
 def takes_a_step(comparison, label, dataset):
     """One step of training on a few nodes."""
-    data = random_grid((5, 6), **shape(dataset)) if DATASETS[dataset][2] else random_mesh(30, **shape(dataset))
+    timed = TIME_CHANNELS if dataset == "plasticity" else 0
+    channels = {"in_channels": DATASETS[dataset][0] - timed, "out_channels": DATASETS[dataset][1]}
+    data = random_grid((5, 6), **channels) if DATASETS[dataset][2] else random_mesh(30, **channels)
+    if timed:
+        data.time = torch.tensor([0.5])
     if data.x.shape[1] == 0:
         del data.x
     task, recipe = make_task(comparison.task or "steady"), comparison.recipe(label)
