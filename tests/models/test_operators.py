@@ -66,7 +66,7 @@ def test_wrong_times_of_transolver_are_named():
 def test_kernels_of_gno_see_the_inputs_at_both_ends():
     """With encoder and values cut off from the inputs, what is left of them comes through the kernels."""
     torch.manual_seed(0)
-    model, data = build_model("gno", **SIZE, k=6, coords=False), random_mesh(30)
+    model, data = build_model("gno", **SIZE, patches=6, coords=False), random_mesh(30)
     first = model.blocks[0].mixer.kernel[0]
     assert first.in_features == 2 + 2 * 2
     with torch.no_grad():
@@ -127,7 +127,7 @@ def test_variants_are_la2former_with_other_defaults(name, same, tmp_path):
     loaded = load_model(save_model(tmp_path / "m.safetensors", normalized(variant, [data]))).model
     assert type(loaded) is type(variant)
     changed = build_model(name, **SIZE, global_="galerkin", local=True, patches=7)
-    assert (changed.global_, changed.local, changed.k) == ("galerkin", True, 7)
+    assert (changed.global_, changed.local, changed.patches.k) == ("galerkin", True, 7)
 
 
 def test_defaults_that_do_not_exist_are_named():
