@@ -121,7 +121,8 @@ def _add_sample(
     ends = {"node_ptr": data.num_nodes}
     for name, value in data.to_dict().items():
         kind = field_of(name, value, data.num_nodes).kind
-        if name == "source" or kind == "prepared":  # what can be made again
+        made = kind == "prepared" or (kind == "edge" and data.get("edge_key") is not None)
+        if name == "source" or made:  # what can be made again
             continue
         if name == "split":
             columns.add(name, np.asarray([value], object))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from .cells import CELLS
-from .fields import FIELDS, is_known
+from .fields import FIELDS, field_of, is_known
 from .inputs import TIME_CHANNELS
 
 
@@ -44,6 +44,38 @@ class MeshData(Data):
         if key in CELLS:
             return self.num_nodes
         return super().__inc__(key, value, *args, **kwargs) if is_known(key) else 0
+
+    def subgraph(self, subset: Tensor) -> MeshData:
+        """The nodes of ``subset`` (numbers ``[n]``, or flags ``[N]``) with the edges and cells that lie between them.
+
+        What was prepared is left out, to be prepared again, and so is ``grid_shape``. PyG's own would
+        leave cells as they are.
+
+        Raises:
+            ValueError: for a batch.
+        """
+        if self.get("batch") is not None:
+            raise ValueError("this is a batch; take the subgraphs of its samples (batch.to_data_list())")
+        kept = subset.nonzero().flatten() if subset.dtype == torch.bool else subset
+        place = torch.full((self.num_nodes,), -1, device=kept.device)
+        place[kept] = torch.arange(len(kept), device=kept.device)
+        out = copy.copy(self)
+        between = None
+        if self.get("edge_index") is not None:
+            between = (place[self.edge_index] >= 0).all(0)
+        for name, value in self.to_dict().items():
+            kind = field_of(name, value, self.num_nodes).kind
+            made = kind == "prepared" or (kind == "edge" and self.get("edge_key") is not None)
+            if made or name == "grid_shape":
+                del out[name]
+            elif kind == "node" and len(value) == self.num_nodes:
+                out[name] = value[kept]
+            elif kind == "cell":
+                corners = place[value.long()]
+                out[name] = corners[:, (corners >= 0).all(0)]
+            elif kind == "edge":
+                out[name] = place[value][:, between] if name == "edge_index" else value[between]
+        return out
 
     @property
     def cells(self) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 
 from pyg_neuralops.data import HDF5Meshes, HDF5Samples, MeshData, read_hdf5, write_hdf5
 from pyg_neuralops.testing import random_mesh
+from pyg_neuralops.transforms import MeshEdges
 
 
 def rich(n, seed=0):
@@ -164,3 +165,11 @@ def test_no_flipped_bit_is_read_as_data(tmp_path):
             assert_same(one, two)
         assert about == info
     assert refused > 30
+
+
+def test_edges_that_can_be_made_again_are_not_taken_for_the_users(tmp_path):
+    made = MeshEdges()(random_mesh(8))
+    own = random_mesh(8)
+    own.edge_index = torch.tensor([[0, 1], [1, 2]])
+    assert read_hdf5(write_hdf5(tmp_path / "a.h5", [made]))[0][0].get("edge_index") is None
+    assert torch.equal(read_hdf5(write_hdf5(tmp_path / "b.h5", [own]))[0][0].edge_index, own.edge_index)

@@ -4,6 +4,7 @@ from torch_geometric.data import Batch
 
 from pyg_neuralops.data import Mesh, MeshData, check_sample, checked
 from pyg_neuralops.testing import random_mesh
+from pyg_neuralops.transforms import KNNPatches, MeshEdges
 
 
 def sample(n, seed=0, **fields):
@@ -83,3 +84,29 @@ def test_the_first_wrong_sample_is_named():
             list(checked([*good, wrong]))
     with pytest.raises(ValueError, match="pos is missing"):
         check_sample(MeshData(x=torch.zeros(3, 1)))
+
+
+@pytest.mark.parametrize("as_flags", [True, False])
+def test_a_part_of_a_mesh_has_the_cells_and_edges_between_its_nodes(as_flags):
+    """Node numbers follow, and nothing prepared for the whole is taken for the part's."""
+    whole = sample(30, seed=3, theta=torch.ones(1, 2), velocity=torch.rand(30, 2), grid_shape=(5, 6))
+    whole.edge_index = torch.randint(30, (2, 80), generator=torch.Generator().manual_seed(0))
+    whole.edge_attr = whole.pos[whole.edge_index[0]]
+    kept = torch.arange(30)[whole.pos[:, 0] < 0.6]
+    flags = torch.zeros(30, dtype=torch.bool)
+    flags[kept] = True
+    part = KNNPatches(3, tiles=True)(whole.clone()).subgraph(flags if as_flags else kept)
+    assert torch.equal(part.velocity, whole.velocity[kept])
+    assert torch.equal(part.theta, whole.theta)
+    inside = flags[whole.face].all(0)
+    assert 0 < inside.sum() < whole.face.shape[1]
+    assert torch.equal(part.pos[part.face], whole.pos[whole.face[:, inside]])
+    assert torch.equal(part.edge_attr, part.pos[part.edge_index[0]])
+    assert part.edge_index.shape[1] == flags[whole.edge_index].all(0).sum()
+    names = set(part.to_dict())
+    assert not {name for name in names if name.startswith(("patch_", "tile_"))} | ({"grid_shape"} & names)
+    check_sample(part)
+    made = MeshEdges()(sample(30, seed=3)).subgraph(kept)
+    assert made.get("edge_index") is None
+    with pytest.raises(ValueError, match="this is a batch"):
+        Batch.from_data_list([whole, whole]).subgraph(flags)
