@@ -101,13 +101,13 @@ def test_train_evaluate_predict(folder, capsys):
 
 
 def test_compare_with_a_users_own_model(folder, capsys):
-    (folder / "own").mkdir()
-    (folder / "own" / "ideas.py").write_text(OWN_MODEL)
-    models = ["--models", "graph-sage", "own.ideas:Mine"]
+    (folder / "my_models").mkdir()
+    (folder / "my_models" / "ideas.py").write_text(OWN_MODEL)
+    models = ["--models", "graph-sage", "my_models.ideas:Mine"]
     words = ["compare", "--dataset", "meshes.h5", *models, "--epochs", "2", "--seeds", "2", "--out", "first", *SMALL]
     assert main(words) == 0
     said = capsys.readouterr().out
-    for name in ("graph-sage", "own.ideas:Mine", "*mean*", "*1-nn*"):
+    for name in ("graph-sage", "my_models.ideas:Mine", "*mean*", "*1-nn*"):
         assert f"| {name} " in said
     for name in ("results.json", "table.md", "error_vs_time.png", "fields.png"):
         assert (folder / "first" / name).stat().st_size > 0

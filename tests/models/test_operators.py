@@ -39,19 +39,30 @@ def test_time_of_transolver_goes_through_its_own_mlp():
     model = build_model("transolver", **sizes, time="embedding")
     c = SIZE["hidden_channels"]
     assert count(model) - count(features) == 2 * (c * c + c) - 9 * 2 * c
-    data = random_mesh(20, in_channels=11)
+
+    def timed(n):
+        data = random_mesh(n, seed=n)
+        data.time = torch.tensor([n / 40])
+        return data
+
+    data = timed(20)
     mesh = Mesh.from_data(data)
-    fields, time = data.x[:, :2], data.x[:, 2]
+    inputs = model.inputs(data)
+    fields, time = inputs[:, :2], inputs[:, 2]
     without = build_model("transolver", **{**SIZE, "in_channels": 2})
     without.load_state_dict({name: value for name, value in model.state_dict().items() if "time_" not in name})
-    torch.testing.assert_close(model.encode(data.x, mesh), without.encode(fields, mesh) + model.time_embedding(time))
+    encoded = without.encode(fields, mesh) + model.time_embedding(time)
+    torch.testing.assert_close(model.encode(inputs, mesh), encoded)
+    others = torch.cat([inputs[:, :3], torch.full_like(inputs[:, 3:], 7.0)], 1)
+    torch.testing.assert_close(model.encode(others, mesh), encoded, rtol=0, atol=0)
     expected = model(data)
-    data.x[:, 3:] = 7.0
-    torch.testing.assert_close(model(data), expected, rtol=0, atol=0)
-    data.x[:, 2] += 0.1
+    data.time += 0.1
     assert (model(data) - expected).abs().max() > 1e-6
-    assert_batch_invariant(model, [random_mesh(n, in_channels=11, seed=n) for n in (30, 12)])
-    assert_gradients(model, random_mesh(12, in_channels=11))
+    assert_batch_invariant(model, [timed(n) for n in (30, 12)])
+    assert_gradients(model, timed(12))
+    del data.time
+    with pytest.raises(ValueError, match="the data have no time"):
+        model(data)
     assert model.config["time"] == "embedding"
     assert model.config["in_channels"] == 11
 
