@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from .data import as_mesh_data, checked
-from .data.convert import FLOATS, converted
+from .data.convert import converted
 from .data.prepared import settled
 from .models import External
+from .models.base import precision
 from .normalizer import Normalizer
 
 __all__ = ["ENCODED", "INPUTS", "PARTS", "Normalized", "Normalizer", "normalized"]
@@ -130,9 +130,3 @@ def normalized(
         parts["time"] = Normalizer.span(each("time"))
     parts |= {"y": Normalizer.fit(each("y"), y), "pos": position_normalizer(lambda: each("pos"), pos)}
     return Normalized(model, **parts)
-
-
-def precision(model: nn.Module) -> torch.dtype | None:
-    """What ``model`` computes in where that is float32 or float64; None leaves it to the data."""
-    found = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), None)
-    return found if found in FLOATS else None

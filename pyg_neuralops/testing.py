@@ -11,7 +11,7 @@ from scipy.spatial import Delaunay
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from .data import MeshData
+from .data import MeshData, field_of
 from .data.mesh import Mesh
 from .models import NeuralOperator
 from .nn.initial import reset_parameters
@@ -72,9 +72,10 @@ def permuted(data: MeshData, order: Tensor) -> MeshData:
     out = copy.copy(data)
     for name, value in data.to_dict().items():
         if isinstance(value, Tensor):
-            if name in data.cells or name.endswith("index"):
+            kind = field_of(name, value, data.num_nodes).kind
+            if kind == "cell" or name == "edge_index" or (kind == "prepared" and name.endswith("index")):
                 out[name] = place[value]
-            elif data.is_node_attr(name):
+            elif (kind == "node" and len(value) == data.num_nodes) or data.is_node_attr(name):
                 out[name] = value[order]
     return out
 

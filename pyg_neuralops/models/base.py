@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from ..data import Mesh, input_parts, node_inputs
+from ..data import Mesh, as_mesh_data, input_parts, node_inputs
+from ..data.convert import FLOATS
 from ..nn import MLP, Block, Positions
 from ..nn.initial import copy_tensors
 from ..transforms import KNNPatches
@@ -22,7 +23,9 @@ class NeuralOperator(nn.Module):
 
     Outside, ``model(data) -> [N, out_channels]`` on a ``Data`` or ``Batch``; inside, ``core(x [N, F], mesh)``,
     tensors only, which is what compiles and exports. What ``core`` reads besides positions (patches, edges) is
-    built by ``prepare``, once per sample and outside ``forward``; unprepared data are prepared on the fly.
+    built by ``prepare``, once per sample and outside ``forward``; unprepared data are prepared on the fly. Samples
+    go through :func:`pyg_neuralops.data.as_mesh_data` first, so a wrong one is named; batches are made of
+    samples that did.
     """
 
     in_channels: int
@@ -69,7 +72,7 @@ class NeuralOperator(nn.Module):
         return x
 
     def forward(self, data: Data) -> Tensor:
-        data = self.prepare(data)
+        data = self.prepare(as_mesh_data(data, precision(self)))
         x = self.inputs(data)
         if len(data.pos) == 0:
             return data.pos.new_zeros(0, self.out_channels)
@@ -92,6 +95,12 @@ class NeuralOperator(nn.Module):
         """
         kept = kept_arguments(self).items()
         return {name: value.to_config() if isinstance(value, KNNPatches) else value for name, value in kept}
+
+
+def precision(model: nn.Module) -> torch.dtype | None:
+    """What ``model`` computes in where that is float32 or float64; None leaves it to the data."""
+    found = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), None)
+    return found if found in FLOATS else None
 
 
 class Patched:

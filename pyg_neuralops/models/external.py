@@ -9,10 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from ..data import node_inputs
+from ..data import as_mesh_data, node_inputs
 from ..nn.initial import copy_tensors
 from .arguments import construct, constructor, kept_arguments
-from .base import NeuralOperator
+from .base import NeuralOperator, precision
 
 SIZES = ("in_channels", "out_channels", "pos_dim")
 
@@ -77,7 +77,7 @@ class External(NeuralOperator):
         return self.module.prepare(data) if isinstance(self.module, Prepares) else data
 
     def forward(self, data: Data) -> Tensor:
-        data = copy.copy(self.prepare(data))
+        data = copy.copy(self.prepare(as_mesh_data(data, precision(self))))
         x = self.inputs(data)
         data.x = x if x.shape[1] else None
         for name in ("theta", "time"):

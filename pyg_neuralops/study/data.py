@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch_geometric.data import Data
 
-from ..data import MeshData, checked
+from ..data import MeshData, checked, field_of
 from ..engine import Task, make_task
 from ..transforms import Standardize
 from ..typed import closest
@@ -56,15 +56,18 @@ class Splits:
         cells = ", ".join(self.train[0].cells) or "none (point clouds)"
         lines = [f"{info['dataset']}: {sizes}; {low} to {high} points (median {middle}); cells: {cells}"]
         lines += [f"lies in {info['folder']}; source: {info['source']}; digest {info['digest']}"]
-        for key in ("pos", "x", "y"):
-            values = [sample[key] for sample in self.train if sample.get(key) is not None]
+        first = self.train[0]
+        for key, value in first.to_dict().items():
+            if field_of(key, value, first.num_nodes).kind not in ("node", "global"):
+                continue
+            values = [sample[key].flatten(1) if value.dim() > 1 else sample[key][:, None] for sample in self.train]
             names, units = info["names"].get(key, []), info["units"].get(key, [])
-            for channel in range(values[0].shape[1] if values else 0):
+            for channel in range(values[0].shape[1]):
                 least = min(float(value[:, channel].min()) for value in values)
                 most = max(float(value[:, channel].max()) for value in values)
                 name = names[channel] if channel < len(names) else f"channel {channel}"
                 unit = f" {units[channel]}" if channel < len(units) and units[channel] != "1" else ""
-                lines.append(f"  {key:4} {name:24} {least:.4g} to {most:.4g}{unit}")
+                lines.append(f"  {key:8} {name:24} {least:.4g} to {most:.4g}{unit}")
         return "\n".join(lines)
 
 

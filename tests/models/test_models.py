@@ -3,8 +3,9 @@ import inspect
 
 import pytest
 import torch
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 
+from pyg_neuralops.data import MeshData
 from pyg_neuralops.models import MODELS, build_model
 from pyg_neuralops.testing import (
     assert_batch_invariant,
@@ -208,3 +209,19 @@ def test_settings_of_patches_are_refused_on_mesh_edges(name, change):
 def test_a_ratio_that_makes_no_width_is_named(name, ratio):
     with pytest.raises(ValueError, match=f"ratio={ratio}"):
         build_model(name, in_channels=1, out_channels=1, hidden_channels=8, num_layers=1, ratio=ratio)
+
+
+@pytest.mark.parametrize("name", ["la2former", "lrsa", "mesh-graph-net"])
+def test_a_first_sample_in_any_form_is_read_or_refused_by_name(name):
+    mesh = random_mesh(20)
+    model = build_model(name, in_channels=2, out_channels=1, hidden_channels=8, num_layers=1).eval()
+    fields = {"x": mesh.x.round().int(), "pos": mesh.pos.double().numpy(), "face": mesh.face.to(torch.int32)}
+    found = model(Data(**fields))
+    torch.testing.assert_close(found, model(MeshData(x=mesh.x.round(), pos=mesh.pos, face=mesh.face)))
+    assert found.dtype == torch.float32
+    for wrong, said in (
+        ({"x": torch.full((20, 2), torch.nan)}, "x holds nan at row 0"),
+        ({"face": mesh.face.t()}, "face"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            model(Data(**{**fields, **wrong}))
