@@ -16,6 +16,7 @@ from .fields import FIELDS, field_of
 from .files import RememberingFile, replacing
 from .hdf5_layout import DIGEST, FORMAT, VERSION, header_digest, pointer_of
 from .mesh_data import MeshData
+from .prepared import made_edges
 
 FLUSHED = 2**26
 """Bytes held before they are written."""
@@ -121,9 +122,10 @@ def _add_sample(
     ends = {"node_ptr": data.num_nodes}
     for name, value in data.to_dict().items():
         kind = field_of(name, value, data.num_nodes).kind
-        made = kind == "prepared" or (kind == "edge" and data.get("edge_key") is not None)
-        if name == "source" or made:  # what can be made again
+        if name == "source" or kind == "prepared" or name in made_edges(data):  # what can be made again
             continue
+        if name.endswith("_ptr") or "/" in name or set(name) == {"."}:
+            raise ValueError(f"sample {index}: {name!r} cannot be the name of a field in a file; choose another")
         if name == "split":
             columns.add(name, np.asarray([value], object))
         elif name == "grid_shape":

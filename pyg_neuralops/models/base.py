@@ -72,7 +72,7 @@ class NeuralOperator(nn.Module):
         return x
 
     def forward(self, data: Data) -> Tensor:
-        data = self.prepare(as_mesh_data(data, precision(self)))
+        data = self.prepare(data if data.get("settled") else as_mesh_data(data, precision(self)))
         x = self.inputs(data)
         if len(data.pos) == 0:
             return data.pos.new_zeros(0, self.out_channels)

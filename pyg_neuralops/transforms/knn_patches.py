@@ -14,6 +14,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from ..data import CELLS
+from ..data.fields import PATCHES
 from ..data.prepared import check_settings, digests, is_current, stamped
 from ..ops import EdgeTiles, incoming_reach, knn_graph, metric_knn_graph, reachable_knn_graph
 from .mesh_edges import MeshEdges
@@ -129,7 +130,7 @@ class KNNPatches(BaseTransform):
             check_settings("patches", found, self.key)
             if is_current(found, now):
                 return self._with_tiles(data)
-            for name in [name for name in data.keys() if name.startswith(("patch_", "tile_"))]:  # noqa: SIM118
+            for name in [name for name in PATCHES if name in data]:
                 del data[name]
         # A metric that may read anything may read what no digest sees.
         is_known = self.metric is None or self.metric.fields is not None
