@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from ..checkpoint import describe
 from ..data import MeshBatchSampler, checked
 from ..data.digest import content_digest
+from ..data.loader import Door
 from ..normalize import Normalized
 from .task import Task
 
@@ -53,6 +54,7 @@ def identity(
 
 
 def _samples(dataset: Any, what: str) -> str:
+    dataset = dataset.samples if isinstance(dataset, Door) else dataset
     samples = checked((dataset[index] for index in range(len(dataset))), what)
     return content_digest([content_digest(sample.to_dict()) for sample in samples])
 

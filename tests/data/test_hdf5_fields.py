@@ -89,7 +89,10 @@ def test_what_is_not_known_is_named_and_nothing_is_written(tmp_path):
 def test_parts_of_a_file_are_taken_by_slices_and_lists(tmp_path):
     samples = HDF5Samples(write_hdf5(tmp_path / "a.h5", [random_mesh(n) for n in (4, 5, 6, 7)]))
     assert [s.num_nodes for s in samples[:2]] == [4, 5]
-    assert [s.num_nodes for s in samples[[3, 0]]] == [7, 4]
+    for numbers in ([3, 0], np.array([3, 0]), torch.tensor([3, 0])):
+        assert [s.num_nodes for s in samples[numbers]] == [7, 4]
+    with pytest.raises(TypeError, match="by their numbers"):
+        samples[[True, False, True, False]]
     assert samples[1:][1].num_nodes == 6
     assert samples[-1].num_nodes == 7
     with pytest.raises(IndexError):
