@@ -109,6 +109,7 @@ def test_structured_mixers(name):
     with pytest.raises(ValueError, match=r"grid_shape=\(2, 3, 4\) has 3 axes; the layer was built for 2"):
         model.core(torch.zeros(24, C), Mesh.from_data(random_grid((2, 3, 4), in_channels=C)))
     cut = random_grid((4, 6), in_channels=C).subgraph(torch.arange(20))
+    cut.grid_shape = (4, 6)  # which it is no more
     with pytest.raises(ValueError, match=r"grid_shape=\(4, 6\) does not fit samples of 20 nodes"):
         model(cut)
 
