@@ -110,8 +110,10 @@ def test_structured_mixers(name):
         model.core(torch.zeros(24, C), Mesh.from_data(random_grid((2, 3, 4), in_channels=C)))
     cut = random_grid((4, 6), in_channels=C).subgraph(torch.arange(20))
     cut.grid_shape = (4, 6)  # which it is no more
-    with pytest.raises(ValueError, match=r"grid_shape=\(4, 6\) does not fit samples of 20 nodes"):
+    with pytest.raises(ValueError, match=r"grid_shape \(4, 6\) has 24 nodes; pos has 20"):
         model(cut)
+    with pytest.raises(ValueError, match=r"grid_shape=\(4, 6\) does not fit samples of 20 nodes"):
+        model.core(cut.x, Mesh.from_data(cut))
 
 
 def test_a_mesh_survives_its_pytree():
