@@ -18,8 +18,9 @@ from ..data.fields import PATCHES
 from ..data.prepared import check_settings, digests, is_current, stamped
 from ..ops import EdgeTiles, incoming_reach, knn_graph, metric_knn_graph, reachable_knn_graph
 from .mesh_edges import MeshEdges
+from .metric_text import parse_metric
 from .patch_cache import PatchCache
-from .patch_metric import PatchMetric, parse_metric
+from .patch_metric import PatchMetric
 
 PREPARED = ("patch_", "tile_", "edge_")
 NO_INPUT = ("y", "batch", "ptr", "coords")
