@@ -176,3 +176,21 @@ def test_edges_that_can_be_made_again_are_not_taken_for_the_users(tmp_path):
     own.edge_index = torch.tensor([[0, 1], [1, 2]])
     assert read_hdf5(write_hdf5(tmp_path / "a.h5", [made]))[0][0].get("edge_index") is None
     assert torch.equal(read_hdf5(write_hdf5(tmp_path / "b.h5", [own]))[0][0].edge_index, own.edge_index)
+
+
+def test_texts_lie_where_a_checksum_covers_them(tmp_path):
+    """HDF5 keeps texts of variable length in a heap without one, and can hang on a damaged heap."""
+    sample = random_mesh(6)
+    sample.split = "val"
+    names, attrs = {"x": ["density", "größe"]}, {"solver": "mine", "versions": ["a 1", "b 22"], "empty": "", "seed": 3}
+    path = write_hdf5(tmp_path / "a.h5", [sample], names=names, attrs=attrs)
+    with h5py.File(path) as file:
+        places = [file, *file.values()]
+        kinds = [place.attrs.get_id(name).dtype for place in places for name in place.attrs] + [file["split"].dtype]
+    texts = [h5py.check_string_dtype(kind) for kind in kinds if kind.kind in "SO"]
+    assert len(texts) >= 6
+    assert all(text is not None and text.length is not None for text in texts)
+    (read,), info = read_hdf5(path)
+    assert read.split == "val"
+    assert info["names"] == names
+    assert {name: info[name] for name in attrs} == attrs
