@@ -66,3 +66,14 @@ class GraphEdges(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}(k={self.k})"
+
+
+def is_mesh(data: Data) -> bool:
+    """Whether ``edge_index`` says what the mesh joins: the user's own edges, or those of cells that are gone since.
+
+    Neighbours of a point cloud do not; edges of cells that are there are better read from these, which may be others.
+    """
+    found, cells = data.get("edge_key"), any(data.get(name) is not None for name in CELLS)
+    keys = [found] if isinstance(found, str) else found or []
+    made = any(key.startswith("knn(") or (cells and key.startswith("mesh#")) for key in keys)
+    return data.get("edge_index") is not None and not made
