@@ -73,7 +73,7 @@ def test_equal_contents_have_equal_digests(make):
     + [(i for i in range(3)), functools.partial(torch.abs), Plain(torch.exp), torch.eye(2).to_sparse()],
 )
 def test_what_has_no_content_is_refused(value):
-    with pytest.raises(ValueError, match="field: .*cannot be compared by content"):
+    with pytest.raises(ValueError, match=r"field: .*cannot be compared by content"):
         content_digest({"field": value})
 
 

@@ -206,7 +206,7 @@ def test_a_task_that_cannot_be_compared_trains_only_where_it_need_not_go_on(tmp_
     monkeypatch.setitem(sys.modules, "users_run", None)
     assert not own_run(tmp_path, OWN, task="Locked", **SMALL).resumed
     locked = sys.modules["users_run"].Locked()
-    with pytest.raises(ValueError, match="task: holds what cannot be compared .* pass resume=False"):
+    with pytest.raises(ValueError, match=r"task: holds what cannot be compared .* pass resume=False"):
         fit(*toy_run(), out=tmp_path / "new", epochs=1, task=locked)
     assert not (tmp_path / "new").exists()
 
