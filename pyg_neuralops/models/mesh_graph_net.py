@@ -47,7 +47,7 @@ class MeshGraphNet(NeuralOperator):
             return nn.Sequential(MLP(channels, width, width, width, act=nn.ReLU), nn.LayerNorm(width))
 
         # A constant input stands in where a node has no feature at all.
-        self.positions = Positions(coords, pos_dim)
+        self.positions = Positions(coords, pos_dim=pos_dim)
         self.node_encoder = encoder(max(1, in_channels + self.positions.channels))
         self.edge_encoder = encoder(pos_dim + 1)
         self.steps = nn.ModuleList(MeshGraphConv(width) for _ in range(num_layers))
