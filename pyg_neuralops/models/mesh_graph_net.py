@@ -17,7 +17,7 @@ from .base import NeuralOperator, check_sizes
 class MeshGraphNet(NeuralOperator):
     """MeshGraphNet (Pfaff et al. 2021, arXiv 2010.03409): 15 processor steps at 128 channels in the paper.
 
-    Edges carry relative position and length; nodes see no absolute position unless ``coords`` is set, so the
+    Edges carry relative position and length (or D + 1 attributes of the sample's own); nodes see no absolute position unless ``coords`` is set, so the
     model is translation-invariant. Deviation from the released code, not from the paper: :class:`MeshGraphConv`.
 
     Args:
@@ -55,7 +55,7 @@ class MeshGraphNet(NeuralOperator):
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:
-        return (GraphEdges(self.k),)
+        return (GraphEdges(self.k, channels=self.pos_dim + 1),)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
         x = torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1)

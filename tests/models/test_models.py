@@ -16,6 +16,7 @@ from pyg_neuralops.testing import (
     random_grid,
     random_mesh,
 )
+from pyg_neuralops.transforms import MeshEdges
 
 SMALL = {"hidden_channels": 16, "num_layers": 2}
 ANYWHERE = [name for name in MODELS if name != "fno"]  # FNO numbers its nodes by their place in a grid
@@ -209,6 +210,26 @@ def test_settings_of_patches_are_refused_on_mesh_edges(name, change):
 def test_a_ratio_that_makes_no_width_is_named(name, ratio):
     with pytest.raises(ValueError, match=f"ratio={ratio}"):
         build_model(name, in_channels=1, out_channels=1, hidden_channels=8, num_layers=1, ratio=ratio)
+
+
+@pytest.mark.parametrize("name", ["mesh-graph-net", "gatv2"])
+def test_edge_attributes_of_other_columns_are_named(name):
+    model, mesh = small(name).eval(), random_mesh(20)
+    made = MeshEdges()(mesh)
+    given = {"x": mesh.x, "pos": mesh.pos, "edge_index": made.edge_index}
+    want = model(mesh)
+    torch.testing.assert_close(model(MeshData(**given)), want)
+    torch.testing.assert_close(model(MeshData(**given, edge_attr=made.edge_attr)), want)
+    assert not torch.allclose(model(MeshData(**given, edge_attr=2 * made.edge_attr)), want)
+    for columns in (1, 4):
+        data = MeshData(**given, edge_attr=made.edge_attr[:, :1].expand(-1, columns))
+        for wrong in (data, Batch.from_data_list([data, data])):
+            with pytest.raises(ValueError, match=rf"edge_attr has {columns} columns; the model reads 3: p_j - p_i"):
+                model(wrong)
+    own = MeshData(**given, edge_attr=made.edge_attr[:, :1])
+    assert small("graph-sage")(own).shape == (20, 3)
+    if name == "gatv2":
+        assert small("gatv2", graph="patches")(own).shape == (20, 3)
 
 
 @pytest.mark.parametrize("name", ["la2former", "lrsa", "mesh-graph-net"])
