@@ -38,10 +38,11 @@ class GraphEdges(BaseTransform):
         keys = [found] if isinstance(found, str) else found or []
         is_whole = data.get("edge_index") is not None and data.get("edge_attr") is not None
         if is_whole and all(key == OWN for key in keys):
-            if self.channels not in (None, data.edge_attr.shape[1]):
+            columns = data.edge_attr.shape[1]
+            if self.channels not in (None, columns):
                 raise ValueError(
-                    f"edge_attr has {data.edge_attr.shape[1]} columns; the model reads {self.channels}: p_j - p_i and its "
-                    "length (leave edge_attr out and they are made)"
+                    f"edge_attr has {columns} columns; the model reads {self.channels}: p_j - p_i and its length (leave "
+                    "edge_attr out and they are made)"
                 )
             return data
         check_settings("edges", [key for key in keys if key.startswith("knn(")], f"knn(k={self.k})")

@@ -165,6 +165,49 @@ def test_wrong_use_is_named():
         model(small("la2former").prepare(random_mesh(50)))
 
 
+WRONG = [
+    ("la2former", {"heads": "abc"}, "heads='abc'; an integer is needed"),
+    ("la2former-lrsa", {"num_latents": 6.5}, "num_latents=6.5; an integer is needed"),
+    ("la2former-local", {"direction": "false"}, "direction='false'; true or false is needed"),
+    ("la2former-global", {"global_": 3}, "global_=3; text or a list is needed"),
+    ("lrsa", {"heads": "8"}, "heads='8'; an integer is needed"),
+    ("lrsa", {"tied": 1}, "tied=1; true or false is needed"),
+    ("fno", {"modes": [3, "4"]}, r"modes=\[3, '4'\]; .* is needed"),
+    ("graph-unet", {"pool_ratio": "half"}, "pool_ratio='half'; a finite number is needed"),
+    ("gatv2", {"graph": None}, "graph=None; text is needed"),
+    ("transformer", {"max_nodes": True}, "max_nodes=True; an integer is needed"),
+    ("mesh-graph-net", {"k": 6.0}, "k=6.0; an integer is needed"),
+    ("transolver", {"coords": None}, "coords=None; true or false or text is needed"),
+    ("gno", {"patches": "5"}, "k='5'"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "message"), WRONG)
+def test_values_of_another_kind_are_named(name, given, message):
+    with pytest.raises(
+        ValueError, match=rf"^cannot build model '{name}': {message}" if "patches" not in given else message
+    ):
+        build_model(name, in_channels=1, out_channels=1, **given)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sizes_of_another_kind_are_named(name):
+    sizes = {"in_channels": 1, "out_channels": 1, "pos_dim": 2, "hidden_channels": 8, "num_layers": 1}
+    for size in sizes:
+        for wrong in ("8", 8.0, None, True):
+            with pytest.raises(ValueError, match=f"'{name}': {size}={wrong!r}; an integer is needed"):
+                build_model(name, **{**sizes, size: wrong})
+    whole = build_model(name, **{**sizes, "hidden_channels": 16})
+    same = build_model(name, **{**sizes, "hidden_channels": torch.tensor(16).numpy()[()]})
+    assert same.config == whole.config
+    assert [p.shape for p in same.parameters()] == [p.shape for p in whole.parameters()]
+
+
+def test_a_users_own_class_is_given_what_it_is_given():
+    with pytest.raises(ValueError, match="no argument 'width'; choose from"):
+        build_model(f"{__name__}:Own", in_channels=1, out_channels=1, width=3)
+
+
 @pytest.mark.parametrize(
     ("name", "kwargs"),
     [("la2former", {}), ("graph-sage", {"graph": "patches"}), ("gatv2", {"graph": "patches"})],
