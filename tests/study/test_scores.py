@@ -66,3 +66,18 @@ def test_r2_of_numbers_of_whole_samples_is_over_the_set():
     same = [MeshData(pos=torch.rand(3, 2), y=torch.full((1, 1), 0.1)) for _ in range(3)]
     scores = collect(GraphValue(), ((torch.zeros(1, 1), sample) for sample in same))
     assert summaries(scores, (), same)["metrics"]["r2"]["mean"] is None
+
+
+class Joint(GraphValue):
+    """A user's own task on two numbers a sample, which gives one absolute error of both."""
+
+    def metrics(self, answer, sample):
+        return {"mean_absolute": (answer - sample.y).abs().mean(1)}
+
+
+def test_a_users_task_on_numbers_needs_no_metric_of_each_channel():
+    samples = [MeshData(pos=torch.rand(3, 2), y=torch.tensor([[1.0, value]])) for value in (2.0, 4.0)]
+    scores = collect(Joint(), ((torch.zeros(1, 2), sample) for sample in samples))
+    found = summaries(scores, ("lift", "drag"), samples)
+    assert found["metrics"] == {}
+    assert found["test"]["per_sample"] == [1.5, 2.5]
