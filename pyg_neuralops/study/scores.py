@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,12 +12,12 @@ from torch import Tensor
 
 from ..data import MeshData
 from ..engine import Scores, Task, collect
+from ..engine.task import CHANNEL
 from ..metrics import METRICS
 from ..resolve import resolve
 from .own_code import code_digests
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
-CHANNEL = re.compile(r"(.+)/(\d+)")
 
 
 def number(value: float) -> float | None:
@@ -65,7 +64,10 @@ def summaries(scores: Scores, names: Sequence[str], samples: Sequence[MeshData])
 
 
 def _named(metrics: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Metrics with the names of channels in place of their numbers, where names for all of them are known."""
+    """Metrics with the names of channels in place of their numbers, where names for all of them are known.
+
+    Only the library's own are of channels; what a user calls "band/0" keeps its name.
+    """
     matches = [CHANNEL.fullmatch(metric) for metric in metrics]
     count = 1 + max((int(match[2]) for match in matches if match), default=0)
     if len(names) > count:

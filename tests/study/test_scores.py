@@ -81,3 +81,12 @@ def test_a_users_task_on_numbers_needs_no_metric_of_each_channel():
     found = summaries(scores, ("lift", "drag"), samples)
     assert found["metrics"] == {}
     assert found["test"]["per_sample"] == [1.5, 2.5]
+
+
+def test_a_users_numbered_metrics_are_not_called_by_channels():
+    names = ["relative_l2", "relative_l2/0", "relative_l2/1", "band/0", "band/1", "band/2"]
+    scores = Scores({name: torch.full((2,), float(index)) for index, name in enumerate(names)})
+    samples = [MeshData(pos=torch.rand(3, 2), y=torch.rand(3, 2))] * 2
+    found = summaries(scores, ("u", "p"), samples)["metrics"]
+    want = {"relative_l2/u": 1, "relative_l2/p": 2, "band/0": 3, "band/1": 4, "band/2": 5}
+    assert {name: one["mean"] for name, one in found.items()} == want
