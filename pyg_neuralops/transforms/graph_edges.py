@@ -41,8 +41,8 @@ class GraphEdges(BaseTransform):
             columns = data.edge_attr.shape[1]
             if self.channels not in (None, columns):
                 raise ValueError(
-                    f"edge_attr has {columns} columns; the model reads {self.channels}: p_j - p_i and its length (leave "
-                    "edge_attr out and they are made)"
+                    f"edge_attr has {columns} columns; the model reads {self.channels}: p_j - p_i and its length "
+                    "(leave edge_attr out and they are made)"
                 )
             return data
         check_settings("edges", [key for key in keys if key.startswith("knn(")], f"knn(k={self.k})")
