@@ -40,6 +40,7 @@ class Train:
         from ..models import build_model, model_name
         from ..study.data import load_splits
         from ..study.machine import check_machine
+        from ..study.notes import gaps
         from ..study.run import check_run_folder, prepare, train_run
         from ..study.table import show
 
@@ -73,7 +74,7 @@ class Train:
         metric = result["test"]["metric"]
         val = "" if result["best_val"] is None else f", validation error {show(metric, result['best_val'])}"
         print(
-            f"{name}: test error {show(metric, result['test']['mean'])} (median "
+            f"{name}: test error {show(metric, result['test']['mean'])}{gaps(result['test'])} (median "
             f"{show(metric, result['test']['median'])}){val}, best epoch {result['best_epoch']} of {result['epochs']}, "
             f"{result['parameters']:,} parameters, {result['train_seconds']:.0f} s of training"
         )

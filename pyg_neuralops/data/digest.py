@@ -81,7 +81,7 @@ def _held(value: Any) -> list[Any]:
     if not isinstance(value, CODE):
         try:
             state = value.__reduce_ex__(4)
-        except Exception as error:
+        except Exception as error:  # whatever its own code raises
             raise ValueError(f"a {kind} cannot be compared by content: {error}") from error
         if not isinstance(state, str):
             arguments, *rest = state[1:]

@@ -14,7 +14,7 @@ from ..metrics import METRICS, defined_mean, per_channel, relative_l2
 from ..resolve import resolve
 
 PER_CHANNEL = ("relative_l2", "mean_absolute")
-CHANNEL = re.compile(rf"({'|'.join(PER_CHANNEL)})/(\d+)")  # what all_metrics calls those of one channel
+CHANNEL = re.compile(rf"({'|'.join(PER_CHANNEL)}|r2)/(\d+)")  # what the library calls those of one channel
 
 
 @runtime_checkable

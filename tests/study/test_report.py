@@ -79,7 +79,8 @@ def test_channels_of_other_sizes_and_samples_without_error(tmp_path):
     assert "Of 4 test samples 1 (number 1) have no relative_l2" in text
     rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
     assert {row["model"] for row in rows} == {"graph-sage", "gatv2", "mean", "1-nn"}
-    assert list(rows[0])[:4] == ["model", "relative_l2", "median", "worst channel"]
+    assert list(rows[0])[:5] == ["model", "relative_l2", "relative_l2 left out", "median", "worst channel"]
+    assert {row["relative_l2 left out"] for row in rows} == {"1"}
     check_figures(out)
 
 
