@@ -35,7 +35,7 @@ class Range:
 
 
 def typed(value: Any, hint: Any, name: str) -> Any:
-    """``value`` as the annotation ``hint`` has it: integers become floats, lists tuples, and tuples lists where declared.
+    """``value`` as the annotation ``hint`` has it: integers become floats, and lists and tuples each other.
 
     Text, booleans and numbers never stand for each other. Checked are ``bool, int, float, str`` (or a path), unions,
     ``Literal``, tuples, lists and mappings of them, ranges (:class:`Range`), and ``Any`` for what JSON can hold; an
