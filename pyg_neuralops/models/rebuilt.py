@@ -28,8 +28,8 @@ def check_rebuilt(model: NeuralOperator, name: str, config: dict[str, Any]) -> N
     for argument, value in _arguments(model).items():
         if there[argument] != value:
             raise ValueError(
-                f"{name}, built again from a checkpoint, has {argument}={there[argument]}, not {value}: its constructor "
-                f"must keep the argument under self.{argument} as it was given, and nobody may change it later"
+                f"{name}, built again from a checkpoint, has {argument}={there[argument]}, not {value}: its "
+                f"constructor must keep the argument under self.{argument} as it was given, unchanged"
             )
 
 
