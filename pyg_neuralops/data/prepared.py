@@ -22,6 +22,24 @@ CHECKED = "checked"
 """In place of a digest on a copy that a model passes on to itself, whose fields may be encoded already."""
 
 
+OWN = "own#"
+"""The key of edges and attributes that came with a sample, beside prepared ones in a batch."""
+
+
+def own_edge_attr(data: Data) -> bool:
+    """Whether ``edge_attr`` came with the sample or batch, and was not prepared from positions.
+
+    Raises:
+        ValueError: for a batch in which it came with some samples only.
+    """
+    found = data.get("edge_key")
+    keys = [found] if isinstance(found, str) else found or [OWN]
+    own = {key.startswith(OWN) for key in keys}
+    if data.get("edge_attr") is not None and len(own) > 1:
+        raise ValueError("some samples of the batch came with an edge_attr of their own, others did not")
+    return data.get("edge_attr") is not None and own == {True}
+
+
 def digests(data: Data, nodes: Sequence[str], cells: Sequence[str] = ()) -> list[str]:
     """A digest of each sample of a batch (or of the one sample): of its fields ``nodes`` and index fields ``cells``.
 

@@ -9,11 +9,9 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import to_undirected
 
 from ..data import CELLS
-from ..data.prepared import check_settings, digests, is_current, stamped
+from ..data.prepared import OWN, check_settings, digests, is_current, stamped
 from ..ops import knn_graph, relative_positions
 from .mesh_edges import MeshEdges
-
-OWN = "own#"  # edges and attributes that came with a sample, beside prepared ones in a batch
 
 
 @functional_transform("graph_edges")
