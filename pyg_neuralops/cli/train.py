@@ -28,6 +28,8 @@ class Train:
     """A checkpoint to train on from: its model and weights are taken, --model and the size are not."""
     replace: tuple[str, ...] = ()
     """With --from, parts to start anew where channels differ: encoder, decoder."""
+    metrics: tuple[str, ...] = ()
+    """Further metrics of the result, package.module:function of your own."""
     seed: Seed = 0
     """Of initial weights and batches."""
     out: str = "runs/train"
@@ -67,6 +69,7 @@ class Train:
             out,
             initial=self.from_,
             replace=self.replace,
+            metrics=self.metrics,
             title=f"{name}: ",
         )
         metric = result["test"]["metric"]

@@ -23,7 +23,7 @@ from .data import Splits
 from .machine import check_machine, compute_device
 from .own_code import code_digests
 from .provenance import environment, file_digest, read_json, read_result, write_json
-from .scores import own_metrics, summaries
+from .scores import check_metrics, own_metrics, summaries
 from .settings import Recipe
 
 log = logging.getLogger(__name__)
@@ -136,9 +136,10 @@ def train_run(
     progress: bool = True,
     title: str = "",
 ) -> dict[str, Any]:
-    """Train, select, and read the test split once; a finished run is read from its file instead.
+    """Train, select, and score the test split with the weights selected; a finished run is read from its file.
 
-    A finished run that has not been scored by one of ``metrics`` is scored again, not trained.
+    A finished run that has not been scored by one of ``metrics`` reads the test split again for that, with the same
+    weights: it is not trained, and nothing is selected anew.
 
     Args:
         splits, prepared: the samples, as they are and as this model needs them.
@@ -158,6 +159,8 @@ def train_run(
     this = identity(splits, name, kwargs, recipe, seed, origin)
     check_run_folder(out, this)
     path = out / "result.json"
+    names = splits.info.get("names", {}).get("y", ())
+    check_metrics(metrics, splits.task, splits.test, names)
     own = own_metrics(metrics)
     if path.exists() and not unscored(found := read_result(out), own):
         return found
@@ -195,7 +198,7 @@ def train_run(
         "initial": origin,
         "data": splits.info,
         "parameters": sum(p.numel() for p in inner.parameters() if p.requires_grad),
-        **summaries(scores, splits.info.get("names", {}).get("y", ()), splits.test),
+        **summaries(scores, names, splits.test),
         "own_metrics": own,
         "best_epoch": result.best_epoch,
         "best_val": result.best_val,
