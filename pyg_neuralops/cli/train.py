@@ -30,6 +30,8 @@ class Train:
     """With --from, parts to start anew where channels differ: encoder, decoder."""
     trust_import: bool = False
     """Allow the checkpoint to name classes of your own, which are then imported."""
+    metrics: tuple[str, ...] = ()
+    """Further metrics of the result, package.module:function of your own."""
     seed: Seed = 0
     """Of initial weights and batches."""
     out: str = "runs/train"
@@ -69,6 +71,7 @@ class Train:
             out,
             initial=self.from_,
             replace=self.replace,
+            metrics=self.metrics,
             title=f"{name}: ",
         )
         metric = result["test"]["metric"]

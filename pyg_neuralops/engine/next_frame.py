@@ -70,4 +70,5 @@ class NextFrame(SteadyField):
         return self.channels
 
     def __repr__(self) -> str:
-        return f"NextFrame(channels={self.channels}" + (f", static={self.static})" if self.static else ")")
+        static = f", static={self.static}" if self.static else ""
+        return f"NextFrame(channels={self.channels}, frames={self.frames}{static})"

@@ -32,6 +32,9 @@ class SteadyGradient(SteadyField):
             raise ValueError(f"strength={strength}; it must be at least 0")
         self.strength = strength
 
+    def __repr__(self) -> str:
+        return f"SteadyGradient(strength={self.strength})"
+
     def loss(self, prediction: Tensor, item: Data) -> Tensor:
         shapes = item.get("grid_shape")
         if shapes is None:

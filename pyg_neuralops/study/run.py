@@ -23,7 +23,7 @@ from .data import Splits
 from .machine import check_machine, compute_device
 from .own_code import code_digests
 from .provenance import environment, file_digest, read_json, read_result, write_json
-from .scores import own_metrics, rescored, summaries
+from .scores import check_metrics, own_metrics, rescored, summaries
 from .settings import Recipe
 
 log = logging.getLogger(__name__)
@@ -136,10 +136,10 @@ def train_run(
     progress: bool = True,
     title: str = "",
 ) -> dict[str, Any]:
-    """Train, select, and read the test split once; a finished run is read from its file instead.
+    """Train, select, and score the test split with the weights selected; a finished run is read from its file.
 
-    A finished run that has not been scored by one of ``metrics`` is scored again, not trained; ``scored_with`` is the
-    environment of that.
+    A finished run that has not been scored by one of ``metrics`` reads the test split again for that, with the same
+    weights: it is not trained, and nothing is selected anew; ``scored_with`` is the environment of that.
 
     Args:
         splits, prepared: the samples, as they are and as this model needs them.
@@ -159,6 +159,8 @@ def train_run(
     this = identity(splits, name, kwargs, recipe, seed, origin)
     check_run_folder(out, this)
     path = out / "result.json"
+    names = splits.info.get("names", {}).get("y", ())
+    check_metrics(metrics, splits.task, splits.test, names)
     own = own_metrics(metrics)
     found = read_result(out) if path.exists() else None
     if found is not None and not unscored(found, own):
@@ -188,7 +190,7 @@ def train_run(
     )
     test, device = mesh_loader(prepared.test, **limits), compute_device(recipe.accelerator)
     scores = evaluate(model, test, task, device, metrics=list(own))
-    errors = summaries(scores, splits.info.get("names", {}).get("y", ()), splits.test)
+    errors = summaries(scores, names, splits.test)
     if found is not None:
         report = {**rescored(found, errors, own), "scored_with": environment()}
         write_json(path, report, of=this)

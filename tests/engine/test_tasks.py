@@ -81,7 +81,7 @@ def test_static_fields_stand_before_the_frames_and_every_sample_is_scored():
     for step, item in enumerate(task.items(samples[:1])):
         torch.testing.assert_close(item.x[:, 0], samples[0].permeability)
         torch.testing.assert_close(item.x[:, 1:], film[:, 2 * step : 2 * step + 4])
-    assert repr(task) == "NextFrame(channels=2, static=('permeability',))"
+    assert repr(task) == "NextFrame(channels=2, frames=10, static=('permeability',))"
     assert make_task("next-frame", channels=2, static=["permeability"]).static == static
 
 
@@ -319,6 +319,18 @@ def test_an_answer_that_is_not_finite_is_infinitely_wrong_whatever_a_metric_says
 
 def test_tasks_by_name():
     assert repr(task_of({"task": {"name": "time-query", "times": 20}})) == "TimeQuery(times=20)"
+    # Keys of what was made hold the text of a task, so it tells all arguments.
+    for name, arguments in (
+        ("steady-gradient", {"strength": (0.1, 0.5)}),
+        ("next-frame", {"channels": (1, 2), "frames": (10, 4), "static": ((), ("a",))}),
+        ("time-query", {"times": (20, 5), "each_time": (False, True)}),
+        ("graph-value", {"pool": ("mean", "max")}),
+    ):
+        usual = {argument: values[0] for argument, values in arguments.items()}
+        for argument, (one, two) in arguments.items():
+            texts = [repr(make_task(name, **{**usual, argument: value})) for value in (one, two)]
+            assert texts[0] != texts[1]
+    assert repr(SteadyGradient(0.5)) == "SteadyGradient(strength=0.5)"
     assert repr(task_of({})) == "SteadyField()"
     with pytest.raises(ValueError, match=r"unknown task 'stedy'; choose from \[.*'steady', "):
         make_task("stedy")

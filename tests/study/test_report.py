@@ -116,6 +116,27 @@ def test_numbers_of_whole_samples_are_compared(tmp_path, capsys, monkeypatch):
     assert "unknown metric 'rmse'; choose from" in capsys.readouterr().err
 
 
+def test_a_single_run_is_scored_by_a_users_own_metric(tmp_path, monkeypatch, capsys):
+    """Number 21 is zero everywhere: what the joint error says of three samples, the user's says of four."""
+    (tmp_path / "lone_metric.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    file = write(tmp_path, lambda sample, index: sample.y * (index != 21), ["u"])
+    words = ["train", "--dataset", str(file), "--model", "gatv2", "--epochs", "1", "--accelerator", "cpu"]
+    words += ["--hidden-channels", "8", "--num-layers", "1", "--out", "one"]
+    assert main([*words, "--metrics", "rmse"]) == 2
+    assert "unknown metric 'rmse'; choose from ['relative_l2', " in capsys.readouterr().err
+    assert main([*words, "--metrics", "lone_metric:largest", "lone_metric:double"]) == 0
+    assert "% (1 of 4 samples have none: number 1) (median" in capsys.readouterr().out
+    found = read_json(tmp_path / "one/result.json")
+    assert set(found["own_metrics"]) == {"lone_metric:largest", "lone_metric:double"}
+    largest, double = (found["metrics"][f"lone_metric:{name}"]["per_sample"] for name in ("largest", "double"))
+    assert double == pytest.approx([2 * value for value in largest], rel=1e-6)
+    assert found["metrics"]["relative_max"]["per_sample"][1] is None
+    assert main(["table", "one", "--metrics", "lone_metric:largest"]) == 0
+    assert f"{sum(largest) / 4:.4g}" in capsys.readouterr().out
+
+
 def test_a_users_own_metric_is_scored_without_training_again(tmp_path, monkeypatch):
     (tmp_path / "own_metric.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
