@@ -17,8 +17,9 @@ from .base import NeuralOperator, check_sizes
 class MeshGraphNet(NeuralOperator):
     """MeshGraphNet (Pfaff et al. 2021, arXiv 2010.03409): 15 processor steps at 128 channels in the paper.
 
-    Edges carry relative position and length (or D + 1 attributes of the sample's own); nodes see no absolute position unless ``coords`` is set, so the
-    model is translation-invariant. Deviation from the released code, not from the paper: :class:`MeshGraphConv`.
+    Edges carry relative position and length (or D + 1 attributes of the sample's own); nodes see no absolute position
+    unless ``coords`` is set, so the model is translation-invariant. Deviation from the released code, not from the
+    paper: :class:`MeshGraphConv`.
 
     Args:
         k: neighbours on point clouds (meshes use their own edges).
