@@ -7,6 +7,7 @@ from torch_geometric.data import Batch, Data
 
 from pyg_neuralops.checkpoint import load_model, save_model
 from pyg_neuralops.data import MeshData, mesh_loader
+from pyg_neuralops.data.prepared import settled
 from pyg_neuralops.models import build_model
 from pyg_neuralops.normalize import Normalizer, normalized
 from pyg_neuralops.testing import assert_batch_invariant, random_mesh
@@ -154,7 +155,7 @@ def test_edges_of_ones_own_are_there_in_training_and_after_or_never(name, tmp_pa
     edges = torch.cat([sample.edge_attr for sample in owns])
     torch.testing.assert_close(model.own_edge_attr.mean, edges.mean(0))
     assert model.edge_attr is None
-    encoded = owns[0].clone()
+    encoded = settled(owns[0])
     encoded.x, encoded.edge_attr = model.x.encode(encoded.x), (encoded.edge_attr - edges.mean(0)) / edges.std(0, False)
     encoded.coords = model.pos.encode(encoded.pos)
     torch.testing.assert_close(model(owns[0]), model.y.decode(model.model(encoded)), rtol=1e-4, atol=1e-5)
@@ -318,7 +319,7 @@ def test_positions_have_three_scales():
         model = build_model("transolver", in_channels=2, out_channels=1, hidden_channels=16, num_layers=1)
         wrapped = normalized(model, samples, pos=mode)
         torch.testing.assert_close(wrapped.pos.encode(pos), (pos - shift) / scale)
-        data = samples[0].clone()
+        data = settled(samples[0])
         data.x, data.coords = wrapped.x.encode(data.x), (data.pos - shift) / scale
         torch.testing.assert_close(wrapped(samples[0]), wrapped.y.decode(model(data)))
     with pytest.raises(ValueError, match="choose from"):

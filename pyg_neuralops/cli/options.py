@@ -29,7 +29,8 @@ class SourceOptions:
     split_seed: Seed = 0
     """Fixes the random split of data that bring none."""
     task: str | None = None
-    """steady, steady-gradient, next-frame, time-query or package.module:Class; the dataset's own by default."""
+    """steady, steady-gradient, next-frame, time-query, graph-value or package.module:Class; by default the
+    dataset's own."""
     task_args: tuple[str, ...] = ()
     """Arguments of the task, as name=value."""
     root: str | None = None
@@ -106,11 +107,17 @@ def pairs(words: Sequence[str]) -> dict[str, Any]:
 
 
 def said(found: Mapping[str, Any]) -> str:
-    """``"relative_l2: mean 3.2%, median 3.0%; by channel: u 2.9%, p 4.1%"`` of summaries of errors."""
+    """``"relative_l2: mean 3.2%, median 3.0%; by channel: u 2.9%, p 4.1%"`` of summaries of errors.
+
+    Of each mean it is said which samples have none.
+    """
+    from ..study.notes import gaps
     from ..study.table import show
 
     metric, test = found["test"]["metric"], found["test"]
-    text = f"{metric}: mean {show(metric, test['mean'])}, median {show(metric, test['median'])}"
+    text = f"{metric}: mean {show(metric, test['mean'])}{gaps(test)}, median {show(metric, test['median'])}"
     channels = {name: each for name, each in found["metrics"].items() if name.startswith(f"{metric}/")}
-    each = ", ".join(f"{name.partition('/')[2]} {show(metric, one['mean'])}" for name, one in channels.items())
+    each = ", ".join(
+        f"{name.partition('/')[2]} {show(metric, one['mean'])}{gaps(one)}" for name, one in channels.items()
+    )
     return text + (f"; by channel: {each}" if each else "")

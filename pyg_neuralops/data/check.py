@@ -9,11 +9,12 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from .cells import CELLS
-from .convert import converted
-from .fields import FIELDS, field_of
+from .convert import FLOATS, converted
+from .fields import FIELDS, RESERVED, field_of, is_text
 from .mesh_data import MeshData
+from .quadrature import with_weights
+from .resolution import Resolution
 
-FLOATS = (torch.float32, torch.float64)
 SPLITS = ("train", "val", "test")
 
 
@@ -32,9 +33,10 @@ def as_mesh_data(sample: Data, dtype: torch.dtype | None = None) -> MeshData:
         ValueError: naming the field, what was found and what is allowed.
     """
     data = converted(sample, dtype)
-    if data.get("ptr") is None:
-        check_sample(data)
-    return data
+    if data.get("ptr") is not None or data.get("batch") is not None:
+        return data
+    check_sample(data)
+    return data if data.get("weight_key") is None else with_weights(data)
 
 
 def check_sample(data: MeshData, like: MeshData | None = None) -> None:
@@ -50,6 +52,12 @@ def check_sample(data: MeshData, like: MeshData | None = None) -> None:
     if nodes == 0 or dim not in (1, 2, 3):
         raise ValueError(f"pos has shape {list(data.pos.shape)}; expected [N, D] with N >= 1 and D = 1, 2 or 3")
     sizes = {"N": nodes, "D": dim}
+    reserved = [name for name in RESERVED if name != "y_scale" and data.get(name) is not None]
+    if reserved:
+        raise ValueError(f"{reserved} are names that batches and models write; give the field another name")
+    scale = data.get("y_scale")
+    if scale is not None and not (isinstance(scale, Tensor) and scale.dim() == 2 and len(scale) == 1):
+        raise ValueError("y_scale is a name that tasks write; give the field another name")
     edges = data.get("edge_index")
     if isinstance(edges, Tensor):
         sizes["E"] = edges.shape[-1] if edges.dim() else 0
@@ -74,7 +82,7 @@ def check_sample(data: MeshData, like: MeshData | None = None) -> None:
     if split is not None and split not in SPLITS:
         raise ValueError(f"split is {split!r}; choose from {list(SPLITS)}")
     if like is not None:
-        _check_alike(data, like)
+        check_alike(data, like)
 
 
 def _check_real(
@@ -139,14 +147,18 @@ def _check_grid(grid: object, nodes: int) -> None:
         raise ValueError(f"grid_shape {tuple(grid)} has {torch.Size(grid).numel()} nodes; pos has {nodes}")
 
 
-def _check_alike(data: MeshData, like: MeshData) -> None:
-    """The same fields, dtypes and channels; types of cells may differ."""
+def check_alike(data: MeshData, like: MeshData) -> None:
+    """Raise unless two samples have the same fields, dtypes and channels; types of cells may differ.
+
+    Raises:
+        ValueError: naming the first field that is not alike.
+    """
     if data.pos.dtype != like.pos.dtype:
         raise ValueError(f"pos has dtype {data.pos.dtype}; the first sample has {like.pos.dtype}")
     names = dict.fromkeys([*like.to_dict(), *data.to_dict()])
     for name in names:
         here, there = data.get(name), like.get(name)
-        if name in CELLS or name in ("split", "source"):
+        if name in CELLS or is_text(name):
             continue
         if (here is None) != (there is None):
             raise ValueError(f"{name} is {'missing' if here is None else 'present'}; in the first sample it is not")
@@ -155,10 +167,10 @@ def _check_alike(data: MeshData, like: MeshData) -> None:
         channels = [list(value.shape[1:]) for value in (here, there) if name != "edge_index"]
         if channels and channels[0] != channels[1]:
             raise ValueError(f"{name} has {_words(channels[0])} channels; the first sample has {_words(channels[1])}")
-        if name == "y" and (len(here) == data.num_nodes) != (len(there) == like.num_nodes):
-            raise ValueError(
-                f"y has {len(here)} rows for {data.num_nodes} nodes; in the first sample it is of another kind"
-            )
+        sizes = data.num_nodes, like.num_nodes
+        # On a mesh of one node nobody can tell a field from a number of the whole.
+        if name == "y" and min(sizes) > 1 and (len(here) == sizes[0]) != (len(there) == sizes[1]):
+            raise ValueError(f"y has {len(here)} rows for {sizes[0]} nodes; in the first sample it is of another kind")
 
 
 def _words(shape: list[int]) -> str:
@@ -169,15 +181,18 @@ def checked(samples: Iterable[Data], what: str = "sample", dtype: torch.dtype | 
     """Yield the samples one by one through :func:`as_mesh_data`, each checked on its own and against the first.
 
     Raises:
-        ValueError: "sample 3: y holds nan at row 7, column 0".
+        ValueError: "sample 3: y holds nan at row 7, column 0"; at the end, for a channel of doubles that varies but is
+            constant in ``dtype``.
     """
-    first = None
+    first, resolution = None, Resolution()
     for index, sample in enumerate(samples):
         try:
             data = as_mesh_data(sample, dtype)
             if first is not None:
-                _check_alike(data, first)
+                check_alike(data, first)
         except ValueError as error:
             raise ValueError(f"{what} {index}: {error}") from None
         first = data if first is None else first
+        resolution.add(sample, data)
         yield data
+    resolution.check()

@@ -46,6 +46,9 @@ def converted(sample: Any, dtype: torch.dtype | None = None) -> MeshData:
 
 
 def _batch(batch: Data) -> MeshData:
+    rows = batch.get("batch")
+    if batch.get("ptr") is None and rows is not None and (rows.diff() < 0).any():
+        raise ValueError("batch does not rise from 0; the nodes of a sample must stand together, in the samples' order")
     if isinstance(batch, MeshData):
         return batch
     wrong = [name for name in CELLS if name != "face" and batch.get(name) is not None]

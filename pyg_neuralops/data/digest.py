@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CODE: tuple[type, ...] = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.CodeType)
-CODE += (types.ModuleType, types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType)
+CODE: tuple[type, ...] = (
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.CodeType, types.ModuleType),
+    *(types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType),
+)
 
 
 def content_digest(value: Any) -> str:

@@ -50,11 +50,16 @@ FIELDS: dict[str, Field] = {
 """Fields by name. A tensor of any other name with a row a node is a node field too: it is carried through files,
 batches and subsets, and read by who knows its name, such as ``transforms.Upwind("velocity")``."""
 
-PREPARED = ("patch_", "tile_")
-"""How names of what ``prepare`` adds begin."""
+PATCHES = (
+    *("patch_index", "patch_reach", "patch_period", "patch_key"),
+    *("tile_query_index", "tile_key_index", "tile_num_queries", "tile_num_keys", "tile_bits", "tile_reach"),
+)
+"""What ``KNNPatches`` writes."""
+RESERVED = ("batch", "ptr", "num_nodes", "coords", "settled", "y_scale")
+"""What batches, models and tasks write on copies of samples; no sample that is stored has them."""
+PREPARED = frozenset([*PATCHES, *RESERVED, "edge_key", "weight_key"])
 _PREPARED = Field("prepared", (), "made by prepare", real=False)
 _NODE = Field("node", ("N", "..."), "a node field of your own")
-_BOOKKEEPING = ("batch", "ptr", "coords", "edge_key", "num_nodes", "y_scale")
 
 
 def is_text(name: str) -> bool:
@@ -64,7 +69,7 @@ def is_text(name: str) -> bool:
 
 def is_known(name: str) -> bool:
     """Whether ``name`` has a meaning of its own; what has not is a node field."""
-    return name in FIELDS or name in _BOOKKEEPING or name.startswith(PREPARED)
+    return name in FIELDS or name in PREPARED
 
 
 def field_of(name: str, value: Any, num_nodes: int) -> Field:

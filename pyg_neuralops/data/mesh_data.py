@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 from .cells import CELLS
 from .fields import FIELDS, field_of, is_known
 from .inputs import TIME_CHANNELS
+from .prepared import made_edges
 
 
 def _table() -> str:
@@ -29,7 +30,7 @@ class MeshData(Data):
 
 {_table()}
     | any other name | ``[N, ...]`` | a node field of your own, carried along |
-    | ``patch_*``, ``tile_*``, ``edge_key`` | | what ``model.prepare`` adds |
+    | ``patch_index``, ``tile_bits``, ``edge_key`` ... | | what ``model.prepare`` adds |
 
     PyG concatenates ``quad``, ``tet`` ... along dimension 0 and does not shift their indices, and takes every name with
     "index" or "batch" in it for node numbers; this class corrects both, so that meshes of different sizes batch.
@@ -48,25 +49,27 @@ class MeshData(Data):
     def subgraph(self, subset: Tensor) -> MeshData:
         """The nodes of ``subset`` (numbers ``[n]``, or flags ``[N]``) with the edges and cells that lie between them.
 
-        What was prepared is left out, to be prepared again, and so is ``grid_shape``. PyG's own would
-        leave cells as they are.
+        What was prepared is left out, to be prepared again, and so are weights that were made from cells and
+        ``grid_shape``. PyG's own would leave cells as they are.
 
         Raises:
-            ValueError: for a batch.
+            ValueError: for a batch, or a node that is named twice.
         """
         if self.get("batch") is not None:
             raise ValueError("this is a batch; take the subgraphs of its samples (batch.to_data_list())")
         kept = subset.nonzero().flatten() if subset.dtype == torch.bool else subset
+        if len(kept.unique()) < len(kept):
+            raise ValueError(f"subset names {len(kept)} nodes, {len(kept.unique())} of them different; name each once")
         place = torch.full((self.num_nodes,), -1, device=kept.device)
         place[kept] = torch.arange(len(kept), device=kept.device)
         out = copy.copy(self)
         between = None
+        again = {*made_edges(self), *(["weight"] if self.get("weight_key") is not None else [])}
         if self.get("edge_index") is not None:
             between = (place[self.edge_index] >= 0).all(0)
         for name, value in self.to_dict().items():
             kind = field_of(name, value, self.num_nodes).kind
-            made = kind == "prepared" or (kind == "edge" and self.get("edge_key") is not None)
-            if made or name == "grid_shape":
+            if kind == "prepared" or name in again or name == "grid_shape":
                 del out[name]
             elif kind == "node" and len(value) == self.num_nodes:
                 out[name] = value[kept]

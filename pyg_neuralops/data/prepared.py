@@ -21,9 +21,16 @@ from ..ops import incoming_reach, relative_positions
 CHECKED = "checked"
 """In place of a digest on a copy that a model passes on to itself, whose fields may be encoded already."""
 
-
 OWN = "own#"
 """The key of edges and attributes that came with a sample, beside prepared ones in a batch."""
+
+
+def made_edges(data: Data) -> tuple[str, ...]:
+    """Which of a sample's ``edge_index`` and ``edge_attr`` were prepared, and can be made again."""
+    key = data.get("edge_key")
+    if key is None or key == OWN:
+        return ()
+    return ("edge_attr",) if key.startswith("given#") else ("edge_index", "edge_attr")
 
 
 def own_edge_attr(data: Data) -> bool:
@@ -120,6 +127,7 @@ def following(data: Data) -> Data:
 def settled(data: Data) -> Data:
     """A copy to be encoded and handed to a model: its geometry was checked, and carries gradients where asked for."""
     data = copy.copy(following(data))
+    data.settled = True
     for name in ("patch_key", "edge_key"):
         found = data.get(name)
         if found is not None:

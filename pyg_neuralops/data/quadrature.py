@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .cells import CELLS
 from .mesh_data import MeshData
+from .prepared import digests, stamped
 
 
 def nodal_weights(mesh: MeshData) -> Tensor:
@@ -43,10 +44,18 @@ def nodal_weights(mesh: MeshData) -> Tensor:
 
 
 def with_weights(mesh: MeshData) -> MeshData:
-    """The sample with ``weight``, where it has cells of any extent and no weights yet."""
-    if mesh.cells and mesh.get("weight") is None:
-        weight = nodal_weights(mesh)
-        if weight.max() > 0:
-            mesh = copy.copy(mesh)
-            mesh.weight = weight
+    """The sample with ``weight``, where it has cells of any extent and no weights of its own.
+
+    Weights made here are made again where positions or cells are others now; ``weight_key`` says what they are of.
+    """
+    found = mesh.get("weight_key")
+    if not mesh.cells or (mesh.get("weight") is not None and found is None):
+        return mesh
+    now = stamped("cells", digests(mesh, ["pos"], list(mesh.cells)), False)
+    if found == now:
+        return mesh
+    weight = nodal_weights(mesh)
+    if weight.max() > 0:
+        mesh = copy.copy(mesh)
+        mesh.weight, mesh.weight_key = weight, now
     return mesh

@@ -12,6 +12,7 @@ from ..checkpoint import describe
 from ..data import MeshBatchSampler, checked
 from ..data.digest import content_digest
 from ..data.fingerprint import ONCE, fingerprint
+from ..data.loader import Door
 from ..normalize import Normalized
 from ..transforms import KNNPatches
 from .task import Task
@@ -84,6 +85,7 @@ def check_comparable(this: Identity) -> None:
 
 
 def _samples(dataset: Any, what: str) -> str:
+    dataset = dataset.samples if isinstance(dataset, Door) else dataset
     samples = checked((dataset[index] for index in range(len(dataset))), what)
     return content_digest([content_digest(sample.to_dict()) for sample in samples])
 

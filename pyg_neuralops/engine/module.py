@@ -83,7 +83,10 @@ class Training(LightningModule):
                 )
         errors = torch.cat(self.errors).double() if self.errors else None
         if errors is not None and errors.isnan().all():
-            raise ValueError(f"none of the {len(errors)} validation samples has an error: their targets y are all zero")
+            raise ValueError(
+                f"none of the {len(errors)} validation samples has an error: the metric that selects is not defined "
+                "(NaN) for any of them, as a relative error is not where y is zero everywhere"
+            )
         val = None if errors is None else errors.nanmean().item()
         if val is not None and not math.isfinite(val):
             raise FloatingPointError(

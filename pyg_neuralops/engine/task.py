@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -13,6 +14,7 @@ from ..metrics import METRICS, defined_mean, per_channel, relative_l2
 from ..resolve import resolve
 
 PER_CHANNEL = ("relative_l2", "mean_absolute")
+CHANNEL = re.compile(rf"({'|'.join(PER_CHANNEL)}|r2)/(\d+)")  # what the library calls those of one channel
 
 
 @runtime_checkable
@@ -38,7 +40,8 @@ class Task(Protocol):
     def metrics(self, answer: Tensor, sample: Data) -> dict[str, Tensor]:
         """Errors of every sample by name, ``[B]`` each; NaN where the sample's target has none.
 
-        Of the first, less is better; its mean over the validation set selects the weights.
+        Where the answer is not finite the error is infinite, whatever stands here (:func:`scores`). Of the first,
+        less is better; its mean over the validation set selects the weights.
         """
 
 
@@ -89,6 +92,8 @@ def all_metrics(answer: Tensor, sample: Data, names: Iterable[str], channels: in
 def scores(task: Task, answer: Tensor, sample: Data, more: Iterable[str] = ()) -> dict[str, Tensor]:
     """The task's metrics, then those of ``more`` (import paths of metrics) that are not among them. ``[B]`` each
 
+    Where a sample's answer is not finite they are infinite; those of one channel see to that themselves, for theirs.
+
     Raises:
         ValueError: for an unknown metric, or one that does not give a number a sample.
     """
@@ -101,12 +106,31 @@ def scores(task: Task, answer: Tensor, sample: Data, more: Iterable[str] = ()) -
         if not isinstance(values, Tensor) or values.shape != (count,):
             shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise ValueError(f"metric {name!r} gave {shape} for {count} samples; it must give a tensor [B]")
-    return found
+    return {name: v if CHANNEL.fullmatch(name) else _infinite(v, answer, sample) for name, v in found.items()}
 
 
 def selecting(task: Task, answer: Tensor, sample: Data) -> Tensor:
     """The first of the task's metrics, whose mean selects the weights. ``[B]``"""
-    return next(iter(task.metrics(answer, sample).values()))
+    return next(iter(scores(task, answer, sample).values()))
+
+
+def _infinite(values: Tensor, answer: Tensor, sample: Data) -> Tensor:
+    """``values [B]``, but infinite where a sample's answer is not finite. Does not wait for the device.
+
+    NaN means that there is no error to have; of an answer that is NaN it would leave the failed samples out of means.
+    """
+    count = len(values)
+    wrong = ~answer.isfinite()
+    if answer.dim() and len(answer) in (count, sample.num_nodes):
+        wrong = wrong.reshape(len(answer), -1).any(1)
+        if len(wrong) != count:  # rows are nodes
+            batch = sample.get("batch")
+            batch = torch.zeros(len(wrong), dtype=torch.long, device=wrong.device) if batch is None else batch
+            wrong = torch.zeros(count, device=wrong.device).index_add(0, batch, wrong.float()) > 0
+    else:  # rows of no known sample
+        wrong = wrong.any().expand(count)
+    wrong = wrong.to(values.device)
+    return torch.where(wrong & ~values.isinf(), torch.inf, values)  # of R² it is minus infinity
 
 
 class SteadyField:

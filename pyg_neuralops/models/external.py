@@ -81,7 +81,7 @@ class External(NeuralOperator):
         return self.module.prepare(data) if isinstance(self.module, Prepares) else data
 
     def forward(self, data: Data) -> Tensor:
-        data = copy.copy(self.prepare(as_mesh_data(data, precision(self))))
+        data = copy.copy(self.prepare(data if data.get("settled") else as_mesh_data(data, precision(self))))
         x = self.inputs(data)
         data.x = x if x.shape[1] else None
         for name in ("theta", "time"):

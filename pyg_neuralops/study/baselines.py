@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
+from torch_geometric.data import Data
 
 from ..data import MeshData
 from ..engine import Scores, SteadyField, Task, collect
@@ -50,14 +52,14 @@ def trivial_baselines(
     """The three baselines, fitted on ``train`` (ridge chooses its penalty on ``val``), scored on ``test``.
 
     Args:
-        task: whose metrics to take, as models are scored, ``SteadyField()`` by default.
+        task: whose inputs and metrics to take, as models read and are scored, ``SteadyField()`` by default.
         metrics: further ones by import path.
     """
     task = SteadyField() if task is None else task
     shared = same_points([*train, *(val or ()), *test])
     builders: dict[str, Callable[[], Predictor]] = {
         "mean": lambda: mean_field(train, shared),
-        "1-nn": lambda: nearest_sample(train),
+        "1-nn": lambda: nearest_sample(train, task),
         "ridge": lambda: ridge(train, val, task),
     }
     found = []
@@ -65,7 +67,7 @@ def trivial_baselines(
         if name == "ridge" and not shared:
             found.append(Baseline(name, reason="the samples do not share their points"))
             continue
-        if name == "ridge" and train[0].in_channels == 0:
+        if name == "ridge" and _inputs(seen(train[0], task)).shape[1] == 0:
             found.append(Baseline(name, reason="there is no input field"))
             continue
         start = time.perf_counter()
@@ -116,26 +118,28 @@ def mean_field(train: Sequence[MeshData], shared: bool) -> Predictor:
     return predict
 
 
-def nearest_sample(train: Sequence[MeshData]) -> Predictor:
+def nearest_sample(train: Sequence[MeshData], task: Task | None = None) -> Predictor:
     """``y`` of the training sample that is nearest in inputs and geometry, a field carried over by nearest points.
 
     Samples are compared on a raster over the training domain: inputs at the nearest node, standardised per
     channel, and the distance to the nearest node where there is none close by (which shows holes and outlines).
     """
-    pos = torch.cat([sample.pos for sample in train])
+    task = SteadyField() if task is None else task
+    shown = [seen(sample, task) for sample in train]
+    pos = torch.cat([sample.pos for sample in shown])
     low, high = pos.amin(0), pos.amax(0)
     dim = pos.shape[1]
     ticks = [torch.linspace(float(a), float(b), RASTER[dim]) for a, b in zip(low, high, strict=True)]
     raster = torch.cartesian_prod(*ticks).view(-1, dim).numpy()  # [G, D]
-    described = torch.stack([_describe(sample, raster) for sample in train])  # [S, G, F + 1], float64
+    described = torch.stack([_describe(sample, raster) for sample in shown])  # [S, G, F + 1], float64
     mean, std = described.mean((0, 1)), described.std((0, 1), correction=0)
     # A gap far below the node spacing is chance, not geometry, and must not be blown up to unit size.
-    std[-1] = std[-1].clamp_min(0.1 * float(np.mean([_spacing(sample.pos.numpy()) for sample in train])))
+    std[-1] = std[-1].clamp_min(0.1 * float(np.mean([_spacing(sample.pos.numpy()) for sample in shown])))
     scale = torch.where(std > 1e-6 * mean.abs(), 1 / std, 0)  # a constant channel tells nothing
     known = ((described - mean) * scale).flatten(1)
 
     def predict(sample: MeshData) -> Tensor:
-        here = ((_describe(sample, raster) - mean) * scale).flatten()
+        here = ((_describe(seen(sample, task), raster) - mean) * scale).flatten()
         source = train[int((known - here).square().sum(1).argmin())]
         if len(source.y) == 1:
             return source.y
@@ -145,7 +149,17 @@ def nearest_sample(train: Sequence[MeshData]) -> Predictor:
     return predict
 
 
-def _describe(sample: MeshData, raster: np.ndarray) -> Tensor:
+def seen(sample: MeshData, task: Task) -> Data:
+    """A sample as models see it at first: the task's first item of it, with what that puts before ``x``.
+
+    A time that the task asks for is left out, as it tells nothing of the sample.
+    """
+    item = copy.copy(task.items([sample])[0])
+    item.time = sample.get("time")
+    return item
+
+
+def _describe(sample: Data, raster: np.ndarray) -> Tensor:
     """Inputs and gaps of one sample on the raster, ``[G, F + 1]``."""
     points = sample.pos.numpy()
     distance, index = cKDTree(points).query(raster)
@@ -156,7 +170,7 @@ def _describe(sample: MeshData, raster: np.ndarray) -> Tensor:
     return torch.cat([_inputs(sample)[torch.from_numpy(index)].double(), column], 1)
 
 
-def _inputs(sample: MeshData) -> Tensor:
+def _inputs(sample: Data) -> Tensor:
     """Input fields, global parameters and time at the nodes, ``[N, F + P + 1]``, as they are."""
     found = [] if sample.get("x") is None else [sample.x]
     found += [sample[name].expand(sample.num_nodes, -1) for name in ("theta", "time") if sample.get(name) is not None]
@@ -177,7 +191,7 @@ def ridge(train: Sequence[MeshData], val: Sequence[MeshData] | None, task: Task 
     fit, check = (train, val) if val else ([s for i, s in enumerate(train) if i % 5], train[::5])
     if not fit:
         fit = check
-    x = torch.stack([_inputs(sample) for sample in fit]).double()  # [S, N, F]
+    x = torch.stack([_inputs(seen(sample, task)) for sample in fit]).double()  # [S, N, F]
     centre, scale = x.mean((0, 1)), x.std((0, 1), correction=0)
     constant = scale <= 1e-7 * centre.abs()  # rounding leaves about this much of a constant channel
     scale = torch.where(constant, torch.inf, scale)
@@ -194,7 +208,7 @@ def ridge(train: Sequence[MeshData], val: Sequence[MeshData] | None, task: Task 
         dual = vectors @ (projected / (values.clamp_min(0) + penalty * unit)[:, None])  # [S, N * O]
 
         def predict(sample: MeshData) -> Tensor:
-            row = ((_inputs(sample).double() - centre) / scale).flatten() - offset
+            row = ((_inputs(seen(sample, task)).double() - centre) / scale).flatten() - offset
             return (mean + (rows @ row @ dual).view_as(mean)).to(fit[0].y.dtype)
 
         return predict

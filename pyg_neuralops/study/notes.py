@@ -16,8 +16,9 @@ TITLES = {
 }
 
 
-def notes(results: dict[str, Any], metric: str, head: Sequence[str]) -> list[str]:
-    """What the rows are of, tested how, and what is left out."""
+def notes(results: dict[str, Any], metrics: Sequence[str], head: Sequence[str]) -> list[str]:
+    """What the rows are of, tested how by the first metric, and what is left out of any."""
+    metric = metrics[0]
     data, runs = results["data"], results["runs"]
     sizes = ", ".join(f"{count} {name}" for name, count in data["sizes"].items())
     low, middle, high = data["nodes"]
@@ -41,24 +42,48 @@ def notes(results: dict[str, Any], metric: str, head: Sequence[str]) -> list[str
     missing = [f"{name} n/a: {b['not_applicable']}" for name, b in results["baselines"].items() if "test" not in b]
     remarks = [f"{name}: {b['remark']}" for name, b in results["baselines"].items() if b.get("remark")]
     notes += [f"Baseline {note}." for note in missing + remarks]
-    return notes + _left_out(runs, metric) + _mixed(runs)
+    return notes + _left_out(results, metrics) + _mixed(runs)
 
 
-def _left_out(runs: Sequence[dict[str, Any]], metric: str) -> list[str]:
-    """Which samples have no error, and which runs an infinite one."""
-    found = of_metric(runs[0], metric)
-    undefined, total = found["undefined"], len(found["per_sample"])
+def gaps(found: dict[str, Any]) -> str:
+    """What a mean is not of, or is infinite for: " (2 of 12 samples have none: number 3, 7)"; else empty."""
+    total = len(found["per_sample"])
+    kinds = {"have none": found["undefined"], "are infinite": found["infinite"]}
+    parts = [
+        f"{k['count']} of {total} samples {said}: {_numbers(k['indices'])}" for said, k in kinds.items() if k["count"]
+    ]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _numbers(indices: Sequence[int]) -> str:
+    return f"number {', '.join(map(str, indices[:10]))}{' ...' if len(indices) > 10 else ''}"
+
+
+def _left_out(results: dict[str, Any], metrics: Sequence[str]) -> list[str]:
+    """Which samples have no error, by which metrics and in which rows, and which rows an infinite one."""
+    rows = {f"baseline {name}": found for name, found in results["baselines"].items() if "test" in found}
+    rows |= {f"{run['model']}, seed {run['seed']}": run for run in results["runs"]}
+    # Metrics that leave out the same samples in the same rows share a note.
+    found: dict[tuple[tuple[int, ...], int, tuple[str, ...]], list[str]] = {}
     notes = []
-    if undefined["count"]:
-        which = ", ".join(map(str, undefined["indices"][:10])) + (" ..." if undefined["count"] > 10 else "")
-        notes += [
-            f"Of {total} test samples {undefined['count']} (number {which}) have no {metric}, as their target is zero "
-            "or constant; they are left out."
-        ]
-    for run in runs:
-        infinite = of_metric(run, metric)["infinite"]["count"]
-        notes += [f"{run['model']}, seed {run['seed']}: {infinite} predictions are not finite."] if infinite else []
-    return notes
+    for metric in metrics:
+        which: dict[tuple[tuple[int, ...], int], list[str]] = {}
+        for row, result in rows.items():
+            one = of_metric(result, metric)
+            which.setdefault((tuple(one["undefined"]["indices"]), len(one["per_sample"])), []).append(row)
+            if one["infinite"]["count"]:
+                notes.append(f"{row}: {metric} is infinite for {one['infinite']['count']} test samples.")
+        for (indices, total), names in which.items():
+            if indices:
+                owners = () if len(which) == 1 else tuple(names)
+                found.setdefault((indices, total, owners), []).append(metric)
+    left = []
+    for (indices, total, owners), names in found.items():
+        reason = ", as their target is zero or constant" if all(n.partition("/")[0] in TITLES for n in names) else ""
+        of = f"{'; '.join(owners)}: of" if owners else "Of"
+        what = f"{of} {total} test samples {len(indices)} ({_numbers(indices)}) have no {', '.join(names)}"
+        left.append(f"{what}{reason}; they are left out.")
+    return left + notes
 
 
 def _mixed(runs: Sequence[dict[str, Any]]) -> list[str]:

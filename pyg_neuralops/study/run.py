@@ -23,7 +23,7 @@ from .data import Splits
 from .machine import check_machine, compute_device
 from .own_code import code_digests
 from .provenance import environment, file_digest, read_json, read_result, write_json
-from .scores import own_metrics, summaries
+from .scores import own_metrics, rescored, summaries
 from .settings import Recipe
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,8 @@ def train_run(
 ) -> dict[str, Any]:
     """Train, select, and read the test split once; a finished run is read from its file instead.
 
-    A finished run that has not been scored by one of ``metrics`` is scored again, not trained.
+    A finished run that has not been scored by one of ``metrics`` is scored again, not trained; ``scored_with`` is the
+    environment of that.
 
     Args:
         splits, prepared: the samples, as they are and as this model needs them.
@@ -159,7 +160,8 @@ def train_run(
     check_run_folder(out, this)
     path = out / "result.json"
     own = own_metrics(metrics)
-    if path.exists() and not unscored(found := read_result(out), own):
+    found = read_result(out) if path.exists() else None
+    if found is not None and not unscored(found, own):
         return found
     write_json(out / "run.json", this, of="run")
     start = time.perf_counter()
@@ -186,6 +188,11 @@ def train_run(
     )
     test, device = mesh_loader(prepared.test, **limits), compute_device(recipe.accelerator)
     scores = evaluate(model, test, task, device, metrics=list(own))
+    errors = summaries(scores, splits.info.get("names", {}).get("y", ()), splits.test)
+    if found is not None:
+        report = {**rescored(found, errors, own), "scored_with": environment()}
+        write_json(path, report, of=this)
+        return report
     report = {
         "model": label or name,
         "class": name,
@@ -195,7 +202,7 @@ def train_run(
         "initial": origin,
         "data": splits.info,
         "parameters": sum(p.numel() for p in inner.parameters() if p.requires_grad),
-        **summaries(scores, splits.info.get("names", {}).get("y", ()), splits.test),
+        **errors,
         "own_metrics": own,
         "best_epoch": result.best_epoch,
         "best_val": result.best_val,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,12 +12,12 @@ from torch import Tensor
 
 from ..data import MeshData
 from ..engine import Scores, Task, collect
+from ..engine.task import CHANNEL
 from ..metrics import METRICS
 from ..resolve import resolve
 from .own_code import code_digests
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
-CHANNEL = re.compile(r"(.+)/(\d+)")
 
 
 def number(value: float) -> float | None:
@@ -57,7 +56,7 @@ def summaries(scores: Scores, names: Sequence[str], samples: Sequence[MeshData])
         names: of the channels of ``y``, for metrics of a channel; "u@1", "v@1", "u@2" ... for one time after another.
     """
     found = {name: summary(values) for name, values in scores.by_name.items()}
-    if all(len(sample.y) == 1 for sample in samples) and "mean_absolute" in found:
+    if all(len(sample.y) == 1 for sample in samples):
         found |= _r2_of_values(scores, samples)
     found = dict(zip(_named(list(found), names), found.values(), strict=True))
     first = next(iter(found))
@@ -65,7 +64,10 @@ def summaries(scores: Scores, names: Sequence[str], samples: Sequence[MeshData])
 
 
 def _named(metrics: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Metrics with the names of channels in place of their numbers, where names for all of them are known."""
+    """Metrics with the names of channels in place of their numbers, where names for all of them are known.
+
+    Only the library's own are of channels; what a user calls "band/0" keeps its name.
+    """
     matches = [CHANNEL.fullmatch(metric) for metric in metrics]
     count = 1 + max((int(match[2]) for match in matches if match), default=0)
     if len(names) > count:
@@ -77,9 +79,14 @@ def _named(metrics: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def _r2_of_values(scores: Scores, samples: Sequence[MeshData]) -> dict[str, Any]:
-    """R² of numbers of whole samples over the set, a channel at a time, and its mean over channels."""
+    """R² of numbers of whole samples over the set, a channel at a time, and its mean over channels.
+
+    Nothing where the task does not give the absolute error of every channel, which it is made of.
+    """
     y = torch.cat([sample.y for sample in samples]).double()  # [S, O]
     columns = ["mean_absolute"] if y.shape[1] == 1 else [f"mean_absolute/{channel}" for channel in range(y.shape[1])]
+    if not set(columns) <= set(scores.by_name):
+        return {}
     missed = torch.stack([scores[column] for column in columns], 1).double().square().sum(0)
     spread = (y - y.mean(0)).square().sum(0)
     found = 1 - missed / torch.where(y.amax(0) > y.amin(0), spread, torch.nan)
@@ -94,6 +101,16 @@ def own_metrics(metrics: Sequence[str]) -> dict[str, str]:
     for name in own:
         resolve(name, METRICS, "metric")
     return code_digests(own)
+
+
+def rescored(result: Mapping[str, Any], found: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, Any]:
+    """A finished ``result`` with the summaries ``found`` of further metrics ``own``.
+
+    What is told of the training stays, and so do metrics of the user's that are not asked for now.
+    """
+    kept = {name: value for name, value in result["metrics"].items() if name.partition("/")[0] not in own}
+    metrics = {**kept, **found["metrics"]}
+    return {**result, "test": found["test"], "metrics": metrics, "own_metrics": {**result["own_metrics"], **own}}
 
 
 def check_metrics(asked: Sequence[str], task: Task, samples: Sequence[MeshData], names: Sequence[str]) -> None:

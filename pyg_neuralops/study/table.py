@@ -62,7 +62,7 @@ def table(results: dict[str, Any], format: str = "markdown", metrics: Sequence[s
     asked = [name for metric in metrics for name in ((first, metric) if metric == "per-channel" else (metric,))]
     asked = list(dict.fromkeys(asked)) or [first]
     head, rows = _rows(results, asked)
-    return WRITERS[format](head, rows, notes(results, asked[0], head))
+    return WRITERS[format](head, rows, notes(results, _plain(results, asked), head))
 
 
 def _rows(results: dict[str, Any], asked: Sequence[str]) -> tuple[list[str], list[list[Cell]]]:
@@ -106,23 +106,30 @@ def _mean(runs: Sequence[dict[str, Any]], metric: str) -> float | None:
     return _average([of_metric(run, metric)["mean"] for run in runs])
 
 
+def _plain(results: dict[str, Any], asked: Sequence[str]) -> list[str]:
+    """Names of metrics, with those of all channels in place of "per-channel"."""
+    known = known_metrics(results["runs"][0])
+    channels = [name for name in known if name.startswith(f"{known[0]}/")]
+    return list(dict.fromkeys(one for name in asked for one in (channels if name == "per-channel" else [name])))
+
+
 def _error(runs: Sequence[dict[str, Any]], metric: str) -> Cell:
     """Mean over seeds and their sample deviation; of several channels, those of the worst."""
     channel = ""
     if metric == "per-channel":
-        first = runs[0]["test"]["metric"]
-        channels = [name for name in known_metrics(runs[0]) if name.startswith(f"{first}/")]
-        metric = max(channels, key=lambda name: _badness(runs, name))
+        metric = max(_plain({"runs": runs}, [metric]), key=lambda name: _badness(runs, name))
         channel = f" ({metric.partition('/')[2]})"
-    means = [of_metric(run, metric)["mean"] for run in runs]
+    found = [of_metric(run, metric) for run in runs]
+    left_out = max(one["undefined"]["count"] for one in found)
+    means = [one["mean"] for one in found]
     mean = _average(means)
     if mean is None:
-        infinite = any(of_metric(run, metric)["infinite"]["count"] for run in runs)
-        return Cell(("inf" if infinite else "n/a") + channel)
+        infinite = any(one["infinite"]["count"] for one in found)
+        return Cell(("inf" if infinite else "n/a") + channel, left_out=left_out)
     spread = float(np.std(means, ddof=1)) if len(means) > 1 else None
     shown = show(metric, spread).removesuffix("%") if metric.startswith("relative_") else f"{spread or 0:.2g}"
     text = "" if spread is None else f" ± {shown}"
-    return Cell(show(metric, mean) + text + channel, mean, spread)
+    return Cell(show(metric, mean) + text + channel, mean, spread, left_out)
 
 
 def _badness(runs: Sequence[dict[str, Any]], metric: str) -> float:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 class Cell:
     """One cell: for the eye ``text``; for programs ``value``, and ``spread`` where it has a deviation.
 
-    ``trivial`` marks the name of a trivial baseline.
+    ``left_out`` counts the samples that a mean is not of; ``trivial`` marks the name of a trivial baseline.
     """
 
     text: str = ""
     value: float | str | None = None
     spread: float | None = None
+    left_out: int = 0
     trivial: bool = False
 
 
@@ -39,15 +40,20 @@ def markdown(head: Sequence[str], rows: Rows, notes: Sequence[str]) -> str:
 
 
 def comma_separated(head: Sequence[str], rows: Rows, notes: Sequence[str]) -> str:
-    """Plain numbers (0.0322, not 3.22%); a deviation has a column of its own behind its mean's."""
-    spread = [any(row[i].spread is not None for row in rows) for i in range(len(head))]
+    """Plain numbers (0.0322, not 3.22%); a deviation, and the number of samples left out of a mean where
+    there are any, have columns of their own behind it."""
+    columns = []
+    for i, title in enumerate(head):
+        columns.append((title, i, "value"))
+        if any(row[i].spread is not None for row in rows):
+            columns.append((f"{title} ±", i, "spread"))
+        if any(row[i].left_out for row in rows):
+            columns.append((f"{title} left out", i, "left_out"))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [name for i, title in enumerate(head) for name in ((title, f"{title} ±") if spread[i] else (title,))]
-    )
+    writer.writerow([title for title, _, _ in columns])
     for row in rows:
-        values = [v for i, c in enumerate(row) for v in ((c.value, c.spread) if spread[i] else (c.value,))]
+        values = [getattr(row[i], name) for _, i, name in columns]
         writer.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in values])
     return text.getvalue()
 

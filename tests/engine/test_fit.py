@@ -12,7 +12,7 @@ from toy import Toy, toy_run, toy_samples
 
 from pyg_neuralops.checkpoint import load_info, load_model
 from pyg_neuralops.data import mesh_loader
-from pyg_neuralops.engine import OneCycle, evaluate, fit, predict
+from pyg_neuralops.engine import OneCycle, SteadyField, evaluate, fit, predict
 from pyg_neuralops.models import build_model
 from pyg_neuralops.normalize import normalized
 from pyg_neuralops.testing import random_mesh
@@ -213,3 +213,34 @@ def test_what_is_not_a_number_is_named_before_training(tmp_path):
     with pytest.raises(ValueError, match="validation sample 5: y holds nan at row 3, column 0"):
         fit(model, train, val, out=tmp_path / "run", epochs=1)
     assert not (tmp_path / "run").exists()
+
+
+class Diverged(Toy):
+    """Right while it trains; where it is asked for answers, half of the nodes have no number."""
+
+    def core(self, x, mesh):
+        found = super().core(x, mesh)
+        return found if self.training else torch.where(x > x.median(), torch.nan, found)
+
+
+class PlainError(SteadyField):
+    """A user's own task, whose metric passes NaN on."""
+
+    def metrics(self, answer, sample):
+        wrong = (answer - sample.y).abs()[:, 0]
+        return {"plain": wrong.new_zeros(sample.num_graphs).index_add(0, sample.batch, wrong)}
+
+
+class Undefined(SteadyField):
+    def metrics(self, answer, sample):
+        return {"never": answer.new_full([sample.num_graphs], math.nan)}
+
+
+def test_answers_that_are_not_numbers_are_not_taken_for_samples_without_error(tmp_path):
+    _, train, val = toy_run()
+    model = normalized(Diverged(1, 1), toy_samples(24, 1))
+    with pytest.raises(FloatingPointError, match="the validation error became inf after epoch 1"):
+        fit(model, train, val, task=PlainError(), out=tmp_path / "one", epochs=1)
+    model, train, val = toy_run()
+    with pytest.raises(ValueError, match=r"none of the 8 validation samples has an error: the metric .* not defined"):
+        fit(model, train, val, task=Undefined(), out=tmp_path / "two", epochs=1)

@@ -66,7 +66,7 @@ def other_val(model, train, val):
 
 
 def another_order(model, train, val):
-    train.dataset.reverse()
+    train.dataset.samples.reverse()
     return model, train, val
 
 

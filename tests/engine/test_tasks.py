@@ -17,6 +17,7 @@ from pyg_neuralops.engine import (
     task_of,
 )
 from pyg_neuralops.engine.steady_gradient import difference
+from pyg_neuralops.engine.task import all_metrics, scores, selecting, targets
 from pyg_neuralops.metrics import relative_l2
 from pyg_neuralops.models import NeuralOperator
 
@@ -280,6 +281,40 @@ def test_a_users_own_metric_and_task_join_by_import_path():
         make_task(name)
     with pytest.raises(ValueError, match=r"makes a Clock, which lacks a method of pyg_neuralops\.engine\.Task"):
         make_task(f"{__name__}:Clock")
+
+
+class Silent(Half):
+    """Its metrics say nothing of what is not a number: the first leaves it undefined, the second reads it as zero."""
+
+    def metrics(self, answer, sample):
+        y, batch, _, count = targets(answer, sample)
+        error = torch.zeros(count).index_add(0, batch, (answer - y)[:, 0].abs())
+        return {
+            "plain": error,
+            "hidden": error.nan_to_num(0.0),
+            **all_metrics(answer, sample, ("relative_l2", "r2"), 2),
+        }
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_answer_that_is_not_finite_is_infinitely_wrong_whatever_a_metric_says(whole):
+    """Of three samples the second's answer is NaN at one place of the second channel."""
+    sizes = [1, 1, 1] if whole else [2, 3, 4]
+    y = [torch.arange(1.0, 1 + 2 * n).view(n, 2) for n in sizes]
+    batch = Batch.from_data_list([MeshData(pos=torch.rand(n + whole, 2), y=v) for n, v in zip(sizes, y, strict=True)])
+    answer = batch.y + 1
+    answer[sizes[0], 1] = math.nan
+    found = scores(Silent(1), answer, batch)
+    inf, rows = math.inf, [float(size) for size in sizes]
+    assert found["plain"].tolist() == found["hidden"].tolist() == [rows[0], inf, rows[2]]
+    assert selecting(Silent(1), answer, batch).tolist() == [rows[0], inf, rows[2]]
+    assert found["relative_l2"].isinf().tolist() == [False, True, False]
+    # A channel that is right stays what it is, so that the worst one is named.
+    assert found["relative_l2/0"].isfinite().all()
+    assert found["relative_l2/1"].isinf().tolist() == [False, True, False]
+    if not whole:
+        assert found["r2"][1] == -inf
+    assert scores(Silent(1), answer[: sizes[0]], batch[0])["plain"].tolist() == [rows[0]]
 
 
 def test_tasks_by_name():

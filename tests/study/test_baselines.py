@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pyg_neuralops.data import MeshData
+from pyg_neuralops.engine import NextFrame, TimeQuery
 from pyg_neuralops.metrics import relative_l2
 from pyg_neuralops.study.baselines import mean_field, nearest_sample, ridge, same_points, trivial_baselines
 from pyg_neuralops.testing import random_mesh
@@ -84,6 +85,28 @@ def test_baselines_read_parameters_and_time_too(grid_samples):
     nearest = nearest_sample(grid_samples)
     for sample in grid_samples:
         torch.testing.assert_close(nearest(sample), sample.y)
+
+
+def test_baselines_see_the_static_fields_that_models_see(grid_samples):
+    """y is linear in a field beside ``x``, which says nothing of it."""
+    generator = torch.Generator().manual_seed(1)
+    for sample in grid_samples:
+        sample.x = torch.ones(12, 1)
+        sample.permeability = torch.rand(12, generator=generator)
+        sample.y = 1 + torch.stack([sample.permeability, sample.permeability.flip(0)], 1)
+    task = NextFrame(static=("permeability",))
+    train, val, test = grid_samples[:20], grid_samples[20:25], grid_samples[25:]
+    predict = ridge(train, val, task)
+    assert torch.cat([relative_l2(predict(sample), sample.y) for sample in test]).max() < 1e-3
+    nearest = nearest_sample(train, task)
+    for sample in train:
+        torch.testing.assert_close(nearest(sample), sample.y)
+    found = {b.name: b for b in trivial_baselines(train, val, test, task)}
+    assert found["ridge"].scores.first.max() < 1e-3
+    # A time that is asked for is no input: with nothing else there is nothing to regress on.
+    shapes = [MeshData(pos=s.pos, y=s.y) for s in grid_samples]
+    found = {b.name: b for b in trivial_baselines(shapes[:20], None, shapes[20:], TimeQuery(times=2))}
+    assert "no input field" in found["ridge"].reason
 
 
 def test_table_says_why_a_baseline_does_not_apply(grid_samples):

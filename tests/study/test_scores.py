@@ -66,3 +66,27 @@ def test_r2_of_numbers_of_whole_samples_is_over_the_set():
     same = [MeshData(pos=torch.rand(3, 2), y=torch.full((1, 1), 0.1)) for _ in range(3)]
     scores = collect(GraphValue(), ((torch.zeros(1, 1), sample) for sample in same))
     assert summaries(scores, (), same)["metrics"]["r2"]["mean"] is None
+
+
+class Joint(GraphValue):
+    """A user's own task on two numbers a sample, which gives one absolute error of both."""
+
+    def metrics(self, answer, sample):
+        return {"mean_absolute": (answer - sample.y).abs().mean(1)}
+
+
+def test_a_users_task_on_numbers_needs_no_metric_of_each_channel():
+    samples = [MeshData(pos=torch.rand(3, 2), y=torch.tensor([[1.0, value]])) for value in (2.0, 4.0)]
+    scores = collect(Joint(), ((torch.zeros(1, 2), sample) for sample in samples))
+    found = summaries(scores, ("lift", "drag"), samples)
+    assert found["metrics"] == {}
+    assert found["test"]["per_sample"] == [1.5, 2.5]
+
+
+def test_a_users_numbered_metrics_are_not_called_by_channels():
+    names = ["relative_l2", "relative_l2/0", "relative_l2/1", "band/0", "band/1", "band/2"]
+    scores = Scores({name: torch.full((2,), float(index)) for index, name in enumerate(names)})
+    samples = [MeshData(pos=torch.rand(3, 2), y=torch.rand(3, 2))] * 2
+    found = summaries(scores, ("u", "p"), samples)["metrics"]
+    want = {"relative_l2/u": 1, "relative_l2/p": 2, "band/0": 3, "band/1": 4, "band/2": 5}
+    assert {name: one["mean"] for name, one in found.items()} == want

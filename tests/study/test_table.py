@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy.stats import ttest_rel, wilcoxon
 
+from pyg_neuralops.cli.options import said
 from pyg_neuralops.engine import Scores
 from pyg_neuralops.study.gather import gather
 from pyg_neuralops.study.provenance import write_json
@@ -142,7 +143,7 @@ def test_what_has_no_error_is_said(results):
     results["baselines"] = {}
     text = table(results)
     assert "Of 12 test samples 2 (number 3, 7) have no relative_l2" in text
-    assert "two, seed 1: 1 predictions are not finite." in text
+    assert "two, seed 1: relative_l2 is infinite for 1 test samples." in text
     rows = read(results)
     assert float(rows["one"]["test error"]) == pytest.approx(np.nanmean(np.delete(errors_of(0, 0.1), [3, 7])), rel=1e-6)
     assert (
@@ -153,6 +154,32 @@ def test_what_has_no_error_is_said(results):
         run |= summaries(Scores({"relative_l2": torch.full((12,), math.nan)}), (), SAMPLES)
     assert read(results)["one"]["test error"] == ""
     assert "n/a" in table(results)
+
+
+def test_what_has_no_error_is_said_of_every_metric_and_every_run(results):
+    """Number 4 has no error in one channel, number 7 none by a user's metric of one run, number 2 none at all."""
+    for run in results["runs"]:
+        one, own = torch.tensor(errors_of(0, 0.1)), torch.ones(12)
+        one[2], own[2] = math.nan, math.nan
+        two = 10 * one
+        two[4] = math.nan
+        if run["model"] == "two" and run["seed"] == 1:
+            own[7] = math.nan
+        scores = {"relative_l2": one, "relative_l2/0": one, "relative_l2/1": two, "own:band": own}
+        run |= summaries(Scores(scores), ("p", "u"), SAMPLES)
+    results["baselines"] = {}
+    lines = table(results, metrics=("per-channel", "own:band")).splitlines()
+    zero = "as their target is zero or constant; they are left out."
+    assert f"Of 12 test samples 1 (number 2) have no relative_l2, relative_l2/p, {zero}" in lines
+    assert f"Of 12 test samples 2 (number 2, 4) have no relative_l2/u, {zero}" in lines
+    assert "two, seed 1: of 12 test samples 2 (number 2, 7) have no own:band; they are left out." in lines
+    assert sum("own:band; they" in line for line in lines) == 2
+    row = read(results, metrics=("per-channel", "own:band"))["two"]
+    assert [row[f"{name} left out"] for name in ("relative_l2", "worst channel", "own:band")] == ["1", "2", "2"]
+    assert "median left out" not in row
+    found = said(results["runs"][0])
+    assert found.count(" (1 of 12 samples have none: number 2)") == 2  # the joint error, and p's
+    assert found.endswith("(2 of 12 samples have none: number 2, 4)")
 
 
 def test_a_perfect_baseline_divides_nothing(results):
