@@ -155,7 +155,7 @@ def test_edges_of_ones_own_are_there_in_training_and_after_or_never(name, tmp_pa
     edges = torch.cat([sample.edge_attr for sample in owns])
     torch.testing.assert_close(model.own_edge_attr.mean, edges.mean(0))
     assert model.edge_attr is None
-    encoded = owns[0].clone()
+    encoded = settled(owns[0])
     encoded.x, encoded.edge_attr = model.x.encode(encoded.x), (encoded.edge_attr - edges.mean(0)) / edges.std(0, False)
     encoded.coords = model.pos.encode(encoded.pos)
     torch.testing.assert_close(model(owns[0]), model.y.decode(model.model(encoded)), rtol=1e-4, atol=1e-5)

@@ -33,10 +33,6 @@ def made_edges(data: Data) -> tuple[str, ...]:
     return ("edge_attr",) if key.startswith("given#") else ("edge_index", "edge_attr")
 
 
-OWN = "own#"
-"""The key of edges and attributes that came with a sample, beside prepared ones in a batch."""
-
-
 def own_edge_attr(data: Data) -> bool:
     """Whether ``edge_attr`` came with the sample or batch, and was not prepared from positions.
 
