@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from .data.weights_file import load_texts, load_weights, save_weights
 from .models import MODELS, NeuralOperator, build_model, declared_shapes, model_name
 from .models.declared import FOREIGN
+from .models.rebuilt import check_rebuilt
 from .normalize import PARTS as NORMALIZERS
 from .normalize import Normalized, Normalizer
 from .transforms.patch_settings import current_settings, foreign_metric
@@ -78,11 +79,17 @@ def save_model(path: str | os.PathLike[str], model: nn.Module, info: dict[str, A
             constructor's arguments as attributes.
         info: provenance, anything JSON can hold.
 
+    A class that is not of this library is built once more from what was written, and must have its arguments again.
+
     Raises:
         ValueError: for a model that no file could bring back, or settings that JSON cannot hold.
         OSError: if the file cannot be written.
     """
-    save_weights(path, *describe(model if isinstance(model, Normalized) else Normalized(model), info))
+    model = model if isinstance(model, Normalized) else Normalized(model)
+    tensors, texts = describe(model, info)
+    if texts["model"] not in MODELS:
+        check_rebuilt(model.model, texts["model"], json.loads(texts["config"]))
+    save_weights(path, tensors, texts)
     return Path(path)
 
 

@@ -15,13 +15,17 @@ import numpy as np
 import pytest
 import torch
 
+from pyg_neuralops.checkpoint import load_model, save_model
 from pyg_neuralops.cli import main
 from pyg_neuralops.cli.options import pairs
-from pyg_neuralops.data import read_hdf5, write_hdf5
+from pyg_neuralops.data import HDF5Meshes, read_hdf5, write_hdf5
 from pyg_neuralops.datasets import DATASETS, Darcy
+from pyg_neuralops.models import build_model
+from pyg_neuralops.study.provenance import file_digest
 from pyg_neuralops.testing import random_mesh
 
 SMALL = ["--hidden-channels", "16", "--num-layers", "1", "--batch-size", "4", "--accelerator", "cpu"]
+OLD = Path(__file__).parent / "data_files" / "la2former-patches-1.safetensors"
 
 OWN_MODEL = '''
 from torch import nn
@@ -245,6 +249,58 @@ def test_channels_that_do_not_match_are_named(folder, capsys):
     assert message in refused(capsys, "evaluate", *model, "--dataset", "wide.h5")
     assert message in refused(capsys, "predict", *model, "--input", "wide.h5", "--output", "out.h5")
     assert not (folder / "out.h5").exists()
+
+
+def test_code_that_a_checkpoint_names_is_run_on_request_only(folder, capsys, monkeypatch):
+    """A model, and the metric of a library model's patches."""
+    monkeypatch.syspath_prepend(str(folder))
+    (folder / "mine_from.py").write_text(OWN_MODEL)
+    own = """
+from pyg_neuralops.transforms import Anisotropic
+
+class Near(Anisotropic):
+    pass
+"""
+    (folder / "near_from.py").write_text(own)
+    train = ["train", "--dataset", "meshes.h5", "--epochs", "1", "--batch-size", "4", "--accelerator", "cpu"]
+    assert main([*train, "--model", "mine_from:Mine", "--out", "mine"]) == 0
+    samples = [*HDF5Meshes("meshes.h5")]
+    for sample in samples:
+        sample.squeeze = torch.eye(2).repeat(sample.num_nodes, 1, 1)
+    write_hdf5(folder / "squeezed.h5", samples)
+    patches = {"k": 5, "metric": {"name": "near_from:Near", "field": "squeeze"}}
+    sizes = {"in_channels": 1, "out_channels": 1, "pos_dim": 2, "hidden_channels": 16, "num_layers": 1, "heads": 2}
+    save_model(folder / "near.safetensors", build_model("la2former", **sizes, patches=patches))
+    for path, name, message in (
+        ("mine/best.safetensors", "mine_from", "holds a model 'mine_from:Mine' that is not of this library"),
+        ("near.safetensors", "near_from", "holds a patch metric 'near_from:Near' that is not of this library"),
+    ):
+        sys.modules.pop(name)
+        again = [*train, "--dataset", "squeezed.h5", "--from", path, "--out", f"{name}_again"]
+        assert message in refused(capsys, *again)
+        assert name not in sys.modules
+        assert not (folder / f"{name}_again").exists()
+        assert main([*again, "--trust-import"]) == 0
+        assert name in sys.modules
+    result = json.loads((folder / "near_from_again/result.json").read_text())
+    assert result["config"]["patches"]["metric"]["name"] == "near_from:Near"
+    assert result["initial"]["checkpoint"] == file_digest(folder / "near.safetensors")
+
+
+def test_training_goes_on_from_a_checkpoint_of_older_settings(folder):
+    """k, period, through_solid and metric as four arguments, as the file has them."""
+    samples = []
+    for seed in range(12):
+        sample = random_mesh(20, in_channels=2, seed=seed)
+        sample.wind = torch.ones(20, 2)
+        samples.append(sample)
+    write_hdf5(folder / "windy.h5", samples)
+    words = ["train", "--dataset", "windy.h5", "--epochs", "1", "--lr", "1e-30", "--weight-decay", "0", "--out", "run"]
+    assert main([*words, "--from", str(OLD), "--accelerator", "cpu"]) == 0
+    found, old = load_model("run/best.safetensors").model, load_model(OLD).model
+    assert found.patches.key == "knn(k=6, metric=Upwind(field='wind', stretch=6.0, both=False))"
+    for key, value in old.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[key], value, rtol=0, atol=1e-29)
 
 
 def test_divergence_is_one_line(folder, capsys):

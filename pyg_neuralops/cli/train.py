@@ -30,14 +30,16 @@ class Train:
     """With --from, parts to start anew where channels differ: encoder, decoder."""
     metrics: tuple[str, ...] = ()
     """Further metrics of the result, package.module:function of your own."""
+    trust_import: bool = False
+    """Allow the checkpoint to name classes of your own, which are then imported."""
     seed: Seed = 0
     """Of initial weights and batches."""
     out: str = "runs/train"
     """Folder of the run: best.safetensors, result.json, history.csv, last.ckpt."""
 
     def run(self) -> None:
-        from ..checkpoint import load_info
-        from ..models import build_model
+        from ..checkpoint import load_model
+        from ..models import build_model, model_name
         from ..study.data import load_splits
         from ..study.machine import check_machine
         from ..study.notes import gaps
@@ -54,9 +56,9 @@ class Train:
         if self.from_ is None:
             name, kwargs = self.model, dataclasses.asdict(self.size)
         else:
-            found = load_info(self.from_)
-            name = found["model"]
-            kwargs = {key: value for key, value in found["config"].items() if key not in splits.shape}
+            found = load_model(self.from_, trust_import=self.trust_import).model
+            name = model_name(found)
+            kwargs = {key: value for key, value in found.config.items() if key not in splits.shape}
         kwargs = {key: value for key, value in kwargs.items() if value is not None} | pairs(self.model_args)
         prepared = prepare(build_model(name, **splits.shape, **kwargs), splits)
         result = train_run(

@@ -13,7 +13,7 @@ from .hdf5_meshes import HDF5Meshes
 from .hdf5_samples import HDF5Samples
 from .hdf5_writer import write_hdf5
 from .inputs import TIME_CHANNELS, input_parts, node_inputs, time_features
-from .loader import MeshBatchSampler, mesh_loader
+from .loader import MeshBatchSampler, collate, mesh_loader
 from .mesh import Mesh, Patches
 from .mesh_data import MeshData, with_equal_cells
 from .quadrature import nodal_weights, with_weights
@@ -37,6 +37,7 @@ __all__ = [
     "boundary_sides",
     "check_sample",
     "checked",
+    "collate",
     "field_of",
     "file_sha256",
     "fingerprint",

@@ -13,6 +13,7 @@ from .convert import FLOATS, converted
 from .fields import FIELDS, RESERVED, field_of, is_text
 from .mesh_data import MeshData
 from .quadrature import with_weights
+from .resolution import Resolution
 
 SPLITS = ("train", "val", "test")
 
@@ -81,7 +82,7 @@ def check_sample(data: MeshData, like: MeshData | None = None) -> None:
     if split is not None and split not in SPLITS:
         raise ValueError(f"split is {split!r}; choose from {list(SPLITS)}")
     if like is not None:
-        _check_alike(data, like)
+        check_alike(data, like)
 
 
 def _check_real(
@@ -146,8 +147,12 @@ def _check_grid(grid: object, nodes: int) -> None:
         raise ValueError(f"grid_shape {tuple(grid)} has {torch.Size(grid).numel()} nodes; pos has {nodes}")
 
 
-def _check_alike(data: MeshData, like: MeshData) -> None:
-    """The same fields, dtypes and channels; types of cells may differ."""
+def check_alike(data: MeshData, like: MeshData) -> None:
+    """Raise unless two samples have the same fields, dtypes and channels; types of cells may differ.
+
+    Raises:
+        ValueError: naming the first field that is not alike.
+    """
     if data.pos.dtype != like.pos.dtype:
         raise ValueError(f"pos has dtype {data.pos.dtype}; the first sample has {like.pos.dtype}")
     names = dict.fromkeys([*like.to_dict(), *data.to_dict()])
@@ -176,15 +181,18 @@ def checked(samples: Iterable[Data], what: str = "sample", dtype: torch.dtype | 
     """Yield the samples one by one through :func:`as_mesh_data`, each checked on its own and against the first.
 
     Raises:
-        ValueError: "sample 3: y holds nan at row 7, column 0".
+        ValueError: "sample 3: y holds nan at row 7, column 0"; at the end, for a channel of doubles that varies but is
+            constant in ``dtype``.
     """
-    first = None
+    first, resolution = None, Resolution()
     for index, sample in enumerate(samples):
         try:
             data = as_mesh_data(sample, dtype)
             if first is not None:
-                _check_alike(data, first)
+                check_alike(data, first)
         except ValueError as error:
             raise ValueError(f"{what} {index}: {error}") from None
         first = data if first is None else first
+        resolution.add(sample, data)
         yield data
+    resolution.check()

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import overload
 
 import h5py
+import numpy as np
+from torch import Tensor
 
 from .check import check_sample
 from .hdf5 import read_sample
@@ -25,6 +27,7 @@ class HDF5Samples(Sequence[MeshData]):
     Raises:
         FileNotFoundError, ValueError: as :func:`open_hdf5`; on reading, if a sample is wrong.
         IndexError: for a sample that is not there.
+        TypeError: for a list of something else than numbers, such as flags.
     """
 
     def __init__(self, path: str | os.PathLike[str], rows: Sequence[int] | None = None):
@@ -44,13 +47,16 @@ class HDF5Samples(Sequence[MeshData]):
     @overload
     def __getitem__(self, index: int) -> MeshData: ...
     @overload
-    def __getitem__(self, index: slice | Sequence[int]) -> HDF5Samples: ...
-    def __getitem__(self, index: int | slice | Sequence[int]) -> MeshData | HDF5Samples:
+    def __getitem__(self, index: slice | Sequence[int] | np.ndarray | Tensor) -> HDF5Samples: ...
+    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray | Tensor) -> MeshData | HDF5Samples:
         """A sample; for a slice or a list of numbers these samples, again read when they are asked for."""
         if isinstance(index, slice):
             return HDF5Samples(self.path, self.rows[index])
-        if isinstance(index, Sequence):
-            return HDF5Samples(self.path, [self.rows[number] for number in index])
+        if isinstance(index, (Sequence, np.ndarray, Tensor)):
+            numbers = index.tolist() if isinstance(index, (np.ndarray, Tensor)) else list(index)
+            if not all(type(number) is int for number in numbers):
+                raise TypeError(f"samples are taken by their numbers; found {numbers[:3]}")
+            return HDF5Samples(self.path, [self.rows[number] for number in numbers])
         row = self.rows[index]
         try:
             sample = read_sample(self._open(), row)

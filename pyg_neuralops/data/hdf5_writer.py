@@ -11,13 +11,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .check import checked
+from .check import SPLITS, checked
 from .fields import FIELDS, field_of
 from .files import RememberingFile, replacing
 from .hdf5_layout import DIGEST, FORMAT, VERSION, header_digest, pointer_of
 from .mesh_data import MeshData
 from .prepared import made_edges
 
+LONGEST_SPLIT = max(map(len, SPLITS))
 FLUSHED = 2**26
 """Bytes held before they are written."""
 
@@ -39,16 +40,16 @@ class _Columns:
             block = np.concatenate(blocks)
             if name not in self.file:
                 chunk = (max(1, min(len(block), 16384)), *block.shape[1:])
-                text = block.dtype.kind in "OU"
                 self.file.create_dataset(
                     name,
                     (0, *block.shape[1:]),
-                    h5py.string_dtype() if text else block.dtype,
+                    block.dtype,
                     maxshape=(None, *block.shape[1:]),
                     chunks=chunk,
-                    fletcher32=not text,
+                    fletcher32=True,
                     # Grids repeat their points and cells in every sample.
-                    **({} if text else {"compression": "lzf", "shuffle": True}),
+                    compression="lzf",
+                    shuffle=True,
                 )
             data = self.file[name]
             data.resize(len(data) + len(block), axis=0)
@@ -96,12 +97,13 @@ def write_hdf5(
             columns.add(name, np.asarray(offsets, np.int64))
         columns.flush()
         for name, kind in kinds.items():
-            file[name].attrs["kind"] = kind
-        file.attrs.update({**(attrs or {}), "format": FORMAT, "version": VERSION})
+            _set(file[name], "kind", kind)
+        for name, value in {**(attrs or {}), "format": FORMAT, "version": VERSION}.items():
+            _set(file, name, value)
         for label, table in (("names", names), ("units", units)):
             for field, values in (table or {}).items():
                 _label(file, field, label, values)
-        file.attrs[DIGEST] = header_digest(file)
+        _set(file, DIGEST, header_digest(file))
     return path
 
 
@@ -127,7 +129,7 @@ def _add_sample(
         if name.endswith("_ptr") or "/" in name or set(name) == {"."}:
             raise ValueError(f"sample {index}: {name!r} cannot be the name of a field in a file; choose another")
         if name == "split":
-            columns.add(name, np.asarray([value], object))
+            columns.add(name, _text([value], LONGEST_SPLIT))
         elif name == "grid_shape":
             columns.add(name, np.asarray([value], np.int64))
         else:
@@ -149,4 +151,17 @@ def _label(file: h5py.File, field: str, label: str, values: Sequence[str]) -> No
     columns = 1 if file[field].ndim == 1 else file[field].shape[1]
     if len(values) != columns:
         raise ValueError(f"{label} of {field} has {len(values)} entries; the field has {columns} channels")
-    file[field].attrs[label] = list(values)
+    _set(file[field], label, list(values))
+
+
+def _set(place: h5py.File | h5py.Dataset, name: str, value: Any) -> None:
+    """An attribute; texts of fixed length, as HDF5 keeps others in a heap without a checksum, and may hang on it."""
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, (list, tuple)) and texts and all(isinstance(text, str) for text in texts):
+        found = _text(texts, max(1, *(len(text.encode()) for text in texts)))
+        value = found[0] if isinstance(value, str) else found
+    place.attrs[name] = value
+
+
+def _text(texts: Sequence[str], length: int) -> np.ndarray:
+    return np.asarray([text.encode() for text in texts], h5py.string_dtype("utf-8", length))

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import Batch, Data
 
-from .check import as_mesh_data
+from .check import as_mesh_data, check_alike
 from .convert import converted
 from .mesh_data import MeshData, with_equal_cells
 
@@ -103,16 +103,45 @@ def mesh_loader(
         raise ValueError("there is no sample to load; at least one is needed")
     sizes = [1] * len(samples) if max_nodes is None else [int(sample.num_nodes or 0) for sample in samples]
     sampler = MeshBatchSampler(sizes, batch_size, max_nodes, shuffle, seed)
-    return DataLoader(samples, batch_sampler=sampler, num_workers=num_workers, collate_fn=collate)  # type: ignore[arg-type]
+    return DataLoader(Door(samples), batch_sampler=sampler, num_workers=num_workers, collate_fn=collate)
 
 
-def collate(samples: Sequence[Data]) -> MeshData:
-    """One batch of samples, which may have different types of cells; plain PyG ``Data`` are taken and checked.
+class Door(Dataset[MeshData]):
+    """Samples that pass :func:`as_mesh_data` when they are first taken, and must be alike to the first of them.
+
+    Raises:
+        ValueError: on taking a sample, naming its number and the field that is wrong.
+    """
+
+    def __init__(self, samples: Sequence[Data]):
+        self.samples = samples
+        self.passed: set[int] = set()
+        self.first: MeshData | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> MeshData:
+        if index in self.passed:
+            return converted(self.samples[index])
+        try:
+            data = as_mesh_data(self.samples[index])
+            if self.first is not None:
+                check_alike(data, self.first)
+        except ValueError as error:
+            raise ValueError(f"sample {index}: {error}") from None
+        self.first = data if self.first is None else self.first
+        self.passed.add(index)
+        return data
+
+
+def collate(samples: Sequence[MeshData]) -> MeshData:
+    """One batch of samples, which may have different types of cells.
 
     Raises:
         ValueError: naming a field that only some of the samples have.
     """
-    meshes = with_equal_cells([converted(s) if isinstance(s, MeshData) else as_mesh_data(s) for s in samples])
+    meshes = with_equal_cells(samples)
     fields = [set(mesh.keys()) for mesh in meshes]
     partial = set.union(*fields) - set.intersection(*fields)
     if partial:

@@ -59,9 +59,7 @@ class MeshData(Data):
             raise ValueError("this is a batch; take the subgraphs of its samples (batch.to_data_list())")
         kept = subset.nonzero().flatten() if subset.dtype == torch.bool else subset
         if len(kept.unique()) < len(kept):
-            raise ValueError(
-                f"subset names {len(kept)} nodes, only {len(kept.unique())} of them different; each but once"
-            )
+            raise ValueError(f"subset names {len(kept)} nodes, {len(kept.unique())} of them different; name each once")
         place = torch.full((self.num_nodes,), -1, device=kept.device)
         place[kept] = torch.arange(len(kept), device=kept.device)
         out = copy.copy(self)

@@ -16,7 +16,7 @@ from .bar import Bar
 from .batches import EpochBatches, draws_of_its_own, seed_draws
 from .budget import Budget
 from .clock import Clock
-from .identity import identity
+from .identity import check_comparable, identity
 from .memory import peak_memory, reset_peak_memory
 from .module import Training
 from .quiet import quiet
@@ -98,7 +98,8 @@ def fit(
         info: provenance to store with the weights, anything JSON can hold.
 
     Raises:
-        ValueError: for a bad setting, or if ``out`` holds a run with other settings or is in use.
+        ValueError: for a bad setting, if ``out`` holds a run with other settings, code or data or is in use, or if what
+            cannot be compared with an earlier run is to be gone on with.
         FloatingPointError: naming epoch and learning rate, if the loss becomes NaN.
         OSError: if ``out`` cannot be written.
     """
@@ -123,6 +124,8 @@ def fit(
         seed_draws(seed, 0)
         check_saving(model, task, train_loader.dataset[0])
         this = identity(model, task, train_loader, val_loader, settings)
+    if resume:
+        check_comparable(this)
     batches, clock = EpochBatches(train_loader, seed), Clock(seconds)
     averaging = None if ema is None else Averaging(ema)
     record = Record(out, this, settings, info or {}, batches, clock, averaging)

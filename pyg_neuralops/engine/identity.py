@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -10,7 +11,10 @@ from torch.utils.data import DataLoader
 from ..checkpoint import describe
 from ..data import MeshBatchSampler, checked
 from ..data.digest import content_digest
+from ..data.fingerprint import ONCE, fingerprint
+from ..data.loader import Door
 from ..normalize import Normalized
+from ..transforms import KNNPatches
 from .task import Task
 
 WAYS = "choose another folder, or pass resume=False to train anew and overwrite it"
@@ -24,6 +28,9 @@ HINTS = {
     "initial weights": "build the model anew, with the seed that it was built with, to have this run again",
 }
 
+LIBRARIES = ("pyg_neuralops", "torch", "torch_geometric")
+"""Whose classes count by their settings: a new version of them does not make another run."""
+
 Identity = dict[str, dict[str, Any]]
 
 
@@ -32,6 +39,7 @@ def identity(
 ) -> Identity:
     """All that decides what a run comes to: ``settings`` by value, ``content`` as digests.
 
+    A user's own code counts as far as it is read by the task, the model and its modules, or the patches' metric.
     Every sample is checked and looked at once, in order; what transforms draw at random is for the caller to seed.
 
     Raises:
@@ -44,7 +52,10 @@ def identity(
     inner = {name: value for name, value in state.items() if name.startswith("model.")}
     content: dict[str, Any] = {"initial weights": content_digest(inner)}
     content["normalisers"] = content_digest({name: value for name, value in state.items() if name not in inner})
-    content["task"] = content_digest(task)
+    content["task"] = fingerprint(task) if _own_classes(task) else content_digest(task)
+    metrics = [made.metric for made in model.model.transforms if isinstance(made, KNNPatches)]
+    for cls in _own_classes(*model.modules(), *metrics):
+        content[f"code of {cls.__module__}:{cls.__qualname__}"] = fingerprint(cls)
     for name, loader in (("training", train), ("validation", val)):
         if loader is not None:
             known |= {f"{name} {key}": value for key, value in _order(loader).items()}
@@ -52,7 +63,29 @@ def identity(
     return {"settings": known, "content": content}
 
 
+def _own_classes(*made: Any) -> list[type]:
+    """The user's among the classes of objects and their bases, each once."""
+    classes = dict.fromkeys(cls for one in made for cls in type(one).__mro__)
+    foreign = {*LIBRARIES, *sys.stdlib_module_names}
+    return [cls for cls in classes if cls.__module__.partition(".")[0] not in foreign]
+
+
+def check_comparable(this: Identity) -> None:
+    """Raise unless a later call can find out whether it is this run that it goes on with.
+
+    Raises:
+        ValueError: naming what cannot be described.
+    """
+    for name, digest in this["content"].items():
+        if digest.startswith(ONCE):
+            raise ValueError(
+                f"{name}: holds what cannot be compared with an earlier run's, such as a lock, a generator or an open "
+                "file (the log names it); keep it elsewhere, or pass resume=False, and the run cannot be gone on with"
+            )
+
+
 def _samples(dataset: Any, what: str) -> str:
+    dataset = dataset.samples if isinstance(dataset, Door) else dataset
     samples = checked((dataset[index] for index in range(len(dataset))), what)
     return content_digest([content_digest(sample.to_dict()) for sample in samples])
 

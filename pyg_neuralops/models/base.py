@@ -145,7 +145,7 @@ class BlockStack(NeuralOperator):
         self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
         self.hidden_channels, self.num_layers, self.coords, self.ratio = hidden_channels, num_layers, coords, ratio
         width = hidden_channels
-        self.positions = Positions(coords, pos_dim)
+        self.positions = Positions(coords, pos_dim=pos_dim)
         self.encoder: nn.Module = MLP(in_channels + self.positions.channels, 2 * width, width)
         block = make_block or (lambda mixer: Block(width, mixer, ratio=ratio))
         self.blocks = nn.ModuleList(block(make_mixer(layer)) for layer in range(num_layers))

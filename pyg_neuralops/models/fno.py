@@ -55,9 +55,9 @@ class FNO(NeuralOperator):
         self.hidden_channels, self.num_layers, self.coords = hidden_channels, num_layers, coords
         self.modes, self.padding = modes, padding
         width = hidden_channels
-        self.positions = Positions(coords, pos_dim)
+        self.positions = Positions(coords, pos_dim=pos_dim)
         self.encoder = nn.Linear(in_channels + self.positions.channels, width)
-        self.spectral = nn.ModuleList(SpectralConv(width, each) for _ in range(num_layers))
+        self.spectral = nn.ModuleList(SpectralConv(width, modes=each) for _ in range(num_layers))
         self.pointwise = nn.ModuleList(nn.Linear(width, width) for _ in range(num_layers))
         self.decoder = MLP(width, 128, out_channels)
 

@@ -18,6 +18,7 @@ class _OnGraph(Patched):
     """Runs on mesh edges or on patches."""
 
     graph: str
+    edge_channels: int | None = None
 
     def set_graph(self, graph: str, patches: KNNPatches | Mapping[str, Any] | int) -> None:
         """The graph to run on; what only patches have is refused on mesh edges, where it would do nothing."""
@@ -28,7 +29,7 @@ class _OnGraph(Patched):
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:
-        return (GraphEdges(self.patches.k),) if self.graph == "mesh" else (self.patches,)
+        return (GraphEdges(self.patches.k, channels=self.edge_channels),) if self.graph == "mesh" else (self.patches,)
 
 
 class GraphSAGE(_OnGraph, BlockStack):
@@ -68,7 +69,7 @@ class GraphSAGE(_OnGraph, BlockStack):
 
 class GATv2(_OnGraph, BlockStack):
     """GATv2 (Brody et al. 2022, arXiv 2105.14491) in pre-LN residual blocks; on mesh edges the attention also
-    sees their relative position and length.
+    sees their relative position and length; a sample's own ``edge_attr`` must have as many columns, D + 1.
 
     Args:
         heads: H, a divisor of ``hidden_channels``.
@@ -105,4 +106,4 @@ class GATv2(_OnGraph, BlockStack):
             ratio=ratio,
         )
         self.set_graph(graph, patches)
-        self.heads = heads
+        self.heads, self.edge_channels = heads, pos_dim + 1

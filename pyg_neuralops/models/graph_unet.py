@@ -52,7 +52,7 @@ class GraphUNet(NeuralOperator):
         self.hidden_channels, self.num_layers, self.pool_ratio = hidden_channels, num_layers, pool_ratio
         self.k, self.coords = k, coords
         width = hidden_channels
-        self.positions = Positions(coords, pos_dim)
+        self.positions = Positions(coords, pos_dim=pos_dim)
         self.encoder = MLP(in_channels + self.positions.channels, 2 * width, width)
         self.unet = _UNet(width, width, width, num_layers, pool_ratio)
         self.decoder = nn.Sequential(nn.LayerNorm(width), MLP(width, width, out_channels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ def with_defaults(**defaults: Any) -> Callable[[T], T]:
         if unknown:
             raise ValueError(f"{cls.__name__} takes no {unknown}; choose from {list(signature.parameters)}")
 
+        @functools.wraps(inherited)  # annotations too
         def __init__(*args: Any, **kwargs: Any) -> None:
             bound = signature.bind(*args, **kwargs)
             inherited(**{**defaults, **bound.arguments})

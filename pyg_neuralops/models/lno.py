@@ -62,7 +62,7 @@ class LNO(NeuralOperator):
         self.trunk = ResidualMLP(pos_dim, width, **hidden)
         self.branch = ResidualMLP(pos_dim + in_channels, width, **hidden)
         self.score = ResidualMLP(width, num_latents, **hidden)
-        self.blocks = nn.ModuleList(LatentBlock(width, heads, ratio) for _ in range(num_layers))
+        self.blocks = nn.ModuleList(LatentBlock(width, heads=heads, ratio=ratio) for _ in range(num_layers))
         self.decoder = ResidualMLP(width, out_channels, **hidden)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
@@ -79,7 +79,7 @@ class LNO(NeuralOperator):
 class LatentBlock(Layer):
     """Pre-LN transformer block between latents, ``[B, M, C] -> [B, M, C]``."""
 
-    def __init__(self, channels: int, heads: int, ratio: float):
+    def __init__(self, channels: int, *, heads: int, ratio: float):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.attention = FullAttention(channels, heads=heads)

@@ -17,8 +17,9 @@ from .base import NeuralOperator, check_sizes
 class MeshGraphNet(NeuralOperator):
     """MeshGraphNet (Pfaff et al. 2021, arXiv 2010.03409): 15 processor steps at 128 channels in the paper.
 
-    Edges carry relative position and length; nodes see no absolute position unless ``coords`` is set, so the
-    model is translation-invariant. Deviation from the released code, not from the paper: :class:`MeshGraphConv`.
+    Edges carry relative position and length (or D + 1 attributes of the sample's own); nodes see no absolute position
+    unless ``coords`` is set, so the model is translation-invariant. Deviation from the released code, not from the
+    paper: :class:`MeshGraphConv`.
 
     Args:
         k: neighbours on point clouds (meshes use their own edges).
@@ -47,7 +48,7 @@ class MeshGraphNet(NeuralOperator):
             return nn.Sequential(MLP(channels, width, width, width, act=nn.ReLU), nn.LayerNorm(width))
 
         # A constant input stands in where a node has no feature at all.
-        self.positions = Positions(coords, pos_dim)
+        self.positions = Positions(coords, pos_dim=pos_dim)
         self.node_encoder = encoder(max(1, in_channels + self.positions.channels))
         self.edge_encoder = encoder(pos_dim + 1)
         self.steps = nn.ModuleList(MeshGraphConv(width) for _ in range(num_layers))
@@ -55,7 +56,7 @@ class MeshGraphNet(NeuralOperator):
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:
-        return (GraphEdges(self.k),)
+        return (GraphEdges(self.k, channels=self.pos_dim + 1),)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
         x = torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1)

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from ..resolve import import_path, resolve
+from ..typed import arguments
 from .arguments import bound, construct
 from .base import NeuralOperator
 from .external import SIZES, External
@@ -56,18 +57,22 @@ def build_model(name: str, *, in_channels: int, out_channels: int, pos_dim: int 
         rest: the model's own keywords, ``hidden_channels=``, ``num_layers=`` ...; its defaults otherwise.
 
     Raises:
-        ValueError: for an unknown name or keyword; says what there is. An error inside the constructor of a user's
+        ValueError: for an unknown name or keyword, or a value of another kind than one of our models takes; says what
+            there is, or is needed. An error inside the constructor of a user's
             class is raised as it is.
     """
     cls = resolve(name, MODELS, "model", nn.Module)
     sizes = dict(in_channels=in_channels, out_channels=out_channels, pos_dim=pos_dim)
-    given = bound(cls, {**sizes, **rest}, f"cannot build model {name!r}: ", () if name in MODELS else SIZES)
+    what = f"cannot build model {name!r}: "
+    given = bound(cls, {**sizes, **rest}, what, () if name in MODELS else SIZES)
+    if name in MODELS:
+        given = arguments(cls, given, what.removesuffix(": "))
     try:
         model = construct(cls, given)
     except TypeError as error:
         if name not in MODELS:
             raise
-        raise ValueError(f"cannot build model {name!r}: {error}") from error
+        raise ValueError(f"{what}{error}") from error
     return model if isinstance(model, NeuralOperator) else External(model, given, **sizes)
 
 

@@ -9,12 +9,11 @@ from .galerkin_attention import GalerkinAttention
 from .graph_mixer import GraphMixer, PointMixer
 from .grid import GridConv, GridStencil
 from .kernel_integral import KernelIntegral
-from .knn_attention import KNNAttention
+from .knn_attention import KNNAttention, PatchMixer
 from .low_rank_spatial_attention import LowRankSpatialAttention
 from .memory import limit_memory
 from .mesh_graph_conv import MeshGraphConv
 from .mlp import MLP, ResidualMLP
-from .patch_mixer import PatchMixer
 from .physics_attention import PhysicsAttention
 from .positions import Positions
 from .rms_norm import RMSNorm

@@ -20,7 +20,7 @@ class GalerkinAttention(Layer):
     tables call Galerkin is the softmax-feature form, q (k^T v) / n with q and k softmaxed over features, not this.
 
     Args:
-        channels: C. pos_dim: D. heads: H, a divisor of C. project: always true here: W_o also takes the
+        channels: C. pos_dim: D. heads: H, a divisor of C. W_o is always there: it also takes the
             coordinates' columns, H (d + D) -> C.
 
     Shapes: ``x [N, C], mesh -> [N, C]``; n is the number of nodes of the node's own sample.
@@ -33,7 +33,7 @@ class GalerkinAttention(Layer):
         super().__init__()
         self.heads, self.width = heads, check_heads(channels, heads)
         self.q, self.k, self.v = (nn.Linear(channels, channels) for _ in range(3))
-        self.norm_k, self.norm_v = (HeadNorm(heads, self.width) for _ in range(2))
+        self.norm_k, self.norm_v = (HeadNorm(heads, width=self.width) for _ in range(2))
         self.out = nn.Linear(heads * (self.width + pos_dim), channels)
         self.reset_own()
 
@@ -60,7 +60,7 @@ class GalerkinAttention(Layer):
 class HeadNorm(Layer):
     """LayerNorm over each head's features, with a scale and shift per head. ``[N, H, d] -> [N, H, d]``"""
 
-    def __init__(self, heads: int, width: int, eps: float = 1e-5):
+    def __init__(self, heads: int, *, width: int, eps: float = 1e-5):
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.empty(heads, width))

@@ -1,4 +1,4 @@
-"""``KNNAttention``: softmax attention of each node over its patch."""
+"""``KNNAttention``, softmax attention of each node over its patch, and ``PatchMixer``, the same as a mixer."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
+from ..data import Mesh
 from ..ops import EdgeTiles, incoming_reach, nearest_image, tiled_attention
 from .heads import check_heads
-from .initial import reset_parts
+from .initial import Layer, reset_parts
 
 SOFT_MASKS = ("head", "layer", "none")
 INITIAL_STRENGTH = 0.1  # a weak mask: nearly the plain softmax
@@ -154,3 +155,24 @@ class KNNAttention(MessagePassing):
             f"{self.__class__.__name__}({self.channels}, heads={self.heads}, soft_mask={self.soft_mask!r}, "
             f"direction={self.direction is not None})"
         )
+
+
+class PatchMixer(Layer):
+    """Runs a :class:`KNNAttention` on the patches of the mesh, as tiles where there are any.
+
+    Shapes: ``x [N, C], mesh with patches -> [N, C]``.
+
+    Raises:
+        ValueError: in forward, if the mesh has no patches.
+    """
+
+    def __init__(self, attention: KNNAttention):
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
+        patches = mesh.patches
+        if patches is None:
+            raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
+        adj = patches.index if patches.tiles is None else patches.tiles
+        return self.attention(x, mesh.pos, adj, patches.reach, patches.period)

@@ -33,7 +33,7 @@ class Positions(Layer):
 
     points: Tensor
 
-    def __init__(self, coords: bool | str, pos_dim: int):
+    def __init__(self, coords: bool | str, *, pos_dim: int):
         super().__init__()
         if coords not in CHOICES:
             raise ValueError(f"coords={coords!r}; choose from {list(CHOICES)}")

@@ -25,7 +25,7 @@ class SpectralConv(Layer):
     Shapes: ``[B, n_1, ..., n_D, C] -> [B, n_1, ..., n_D, C]``.
     """
 
-    def __init__(self, channels: int, modes: Sequence[int]):
+    def __init__(self, channels: int, *, modes: Sequence[int]):
         super().__init__()
         self.channels, self.modes = channels, tuple(modes)
         corners = 2 ** (len(self.modes) - 1)

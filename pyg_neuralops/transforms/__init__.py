@@ -3,7 +3,8 @@
 from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
-from .patch_metric import METRICS, Anisotropic, PatchMetric, Upwind, parse_metric
+from .metric_text import parse_metric
+from .patch_metric import METRICS, Anisotropic, PatchMetric, Upwind
 from .standardize import Standardize
 
 __all__ = [

@@ -24,19 +24,26 @@ class GraphEdges(BaseTransform):
 
     Args:
         k: neighbours per point on point clouds.
+        channels: columns of ``edge_attr`` that the model reads: those made here, D + 1; None where it reads none.
 
     Raises:
-        ValueError: if the data already hold the graph of another k.
+        ValueError: if the data already hold the graph of another k, or attributes of their own with other columns.
     """
 
-    def __init__(self, k: int = 6):
-        self.k = k
+    def __init__(self, k: int = 6, *, channels: int | None = None):
+        self.k, self.channels = k, channels
 
     def forward(self, data: Data) -> Data:
         found, cells = data.get("edge_key"), [name for name in CELLS if data.get(name) is not None]
         keys = [found] if isinstance(found, str) else found or []
         is_whole = data.get("edge_index") is not None and data.get("edge_attr") is not None
         if is_whole and all(key == OWN for key in keys):
+            columns = data.edge_attr.shape[1]
+            if self.channels not in (None, columns):
+                raise ValueError(
+                    f"edge_attr has {columns} columns; the model reads {self.channels}: p_j - p_i and its length "
+                    "(leave edge_attr out and they are made)"
+                )
             return data
         check_settings("edges", [key for key in keys if key.startswith("knn(")], f"knn(k={self.k})")
         given = all(key.startswith("given#") for key in keys) and data.get("edge_index") is not None
@@ -66,3 +73,14 @@ class GraphEdges(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}(k={self.k})"
+
+
+def is_mesh(data: Data) -> bool:
+    """Whether ``edge_index`` says what the mesh joins: the user's own edges, or those of cells that are gone since.
+
+    Neighbours of a point cloud do not; edges of cells that are there are better read from these, which may be others.
+    """
+    found, cells = data.get("edge_key"), any(data.get(name) is not None for name in CELLS)
+    keys = [found] if isinstance(found, str) else found or []
+    made = any(key.startswith("knn(") or (cells and key.startswith("mesh#")) for key in keys)
+    return data.get("edge_index") is not None and not made

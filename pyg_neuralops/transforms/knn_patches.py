@@ -14,15 +14,16 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from ..data import CELLS
-from ..data.fields import PATCHES
+from ..data.fields import PATCHES, PREPARED
 from ..data.prepared import check_settings, digests, is_current, stamped
 from ..ops import EdgeTiles, incoming_reach, knn_graph, metric_knn_graph, reachable_knn_graph
+from .graph_edges import is_mesh
 from .mesh_edges import MeshEdges
+from .metric_text import parse_metric
 from .patch_cache import PatchCache
-from .patch_metric import PatchMetric, parse_metric
+from .patch_metric import PatchMetric
 
-PREPARED = ("patch_", "tile_", "edge_")
-NO_INPUT = ("y", "batch", "ptr", "coords")
+NO_INPUT = PREPARED | {"y", "edge_index", "edge_attr"}
 
 
 @functional_transform("knn_patches")
@@ -41,7 +42,8 @@ class KNNPatches(BaseTransform):
         period: side length of a periodic box on each axis (None or 0: not periodic), or one for all axes.
             Distances and relative positions are those of the nearest image.
         through_solid: False keeps only neighbours that can be reached along the mesh, so that two sides of a thin
-            body or slit do not meet; see :func:`pyg_neuralops.ops.reachable_knn_graph`. Needs cells or edges.
+            body or slit do not meet; see :func:`pyg_neuralops.ops.reachable_knn_graph`. Needs cells or edges of a
+            mesh; the neighbours of a point cloud (:class:`GraphEdges`) may lie across a body, and are none.
         metric: each point's own distance, :class:`Upwind`, :class:`Anisotropic` or a user's :class:`PatchMetric`; or
             what :func:`parse_metric` reads.
         tiles: whether the patches are also stored as tiles (``tile_*``, see :class:`pyg_neuralops.ops.EdgeTiles`),
@@ -51,8 +53,8 @@ class KNNPatches(BaseTransform):
             fields, where these matter) then share their patches. Not used for a metric without ``fields``.
 
     Raises:
-        ValueError: if k < 1, a period is negative, through_solid=False is combined with a period or metric,
-            positions are not finite float32 or float64, or the data already hold patches of other settings.
+        ValueError: if k < 1, a period is negative, through_solid=False is combined with a period or metric or finds no
+            mesh, positions are not finite float32 or float64, or the data already hold patches of other settings.
     """
 
     def __init__(
@@ -149,8 +151,7 @@ class KNNPatches(BaseTransform):
     def _read_from(self, data: Data) -> tuple[list[str], list[str]]:
         """Names of the fields and of the cells that the patches of a sample depend on."""
         if not self.through_solid:
-            own = data.get("edge_index") is not None
-            return ["pos"], ["edge_index"] if own else [name for name in CELLS if data.get(name) is not None]
+            return ["pos"], ["edge_index"] if is_mesh(data) else [name for name in CELLS if data.get(name) is not None]
         if self.metric is None:
             return ["pos"], []
         if self.metric.fields is not None:
@@ -159,11 +160,7 @@ class KNNPatches(BaseTransform):
         return [
             name
             for name, value in sorted(data.to_dict().items())
-            if isinstance(value, Tensor)
-            and value.dim()
-            and len(value) in rows
-            and name not in NO_INPUT
-            and not name.startswith(PREPARED)
+            if isinstance(value, Tensor) and value.dim() and len(value) in rows and name not in NO_INPUT
         ], []
 
     def _with_patches(self, data: Data) -> Data:
@@ -192,14 +189,17 @@ class KNNPatches(BaseTransform):
 
     def _neighbours(self, data: Data, pos: Tensor, period: Tensor | None) -> Tensor:
         batch = data.get("batch")
-        if not self.through_solid:
-            edges = data.edge_index if data.get("edge_index") is not None else MeshEdges()(data).edge_index
-            return reachable_knn_graph(pos, self.k, edges)
         metric = self.metric
-        if metric is not None and isinstance(data, Batch):  # a metric reads one sample, its globals too
+        # A metric reads one sample, its globals too; and each sample needs a mesh of its own.
+        if isinstance(data, Batch) and (metric is not None or not self.through_solid):
             starts = data.ptr.tolist()
             parts = [self._neighbours(sample, sample.pos.detach(), period) for sample in data.to_data_list()]
             return torch.cat([part + start for part, start in zip(parts, starts, strict=False)], 1)
+        if not self.through_solid:
+            edges = data.edge_index if is_mesh(data) else MeshEdges()(data).edge_index
+            if not edges.numel() and data.num_nodes > 1:
+                raise ValueError("the data hold no cells; through_solid=False needs a mesh")
+            return reachable_knn_graph(pos, self.k, edges)
         if metric is not None:
             return metric_knn_graph(
                 pos, self.k, lambda i, p: metric.distance(data, i, p), metric.stretch(data), batch, period

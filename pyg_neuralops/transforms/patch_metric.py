@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch_geometric.data import Data
 
-from ..resolve import import_path, resolve
+from ..resolve import import_path
+from ..typed import Range, typed
+
+FACTOR = Annotated[float, Range(1)]
 
 
 class PatchMetric(ABC):
@@ -89,13 +89,13 @@ class Upwind(PatchMetric):
         both: whether downwind offsets are shortened as well.
 
     Raises:
-        ValueError: if stretch < 1, or the field is missing or misshapen.
+        ValueError: if stretch is not a finite number of at least 1, both is not a boolean, or the field is missing or
+            misshapen.
     """
 
-    def __init__(self, field: str = "wind", stretch: float = 6.0, both: bool = False):
-        if stretch < 1:
-            raise ValueError(f"stretch={stretch}; it must be at least 1")
-        self.field, self.factor, self.both = field, float(stretch), both
+    def __init__(self, field: str = "wind", stretch: FACTOR = 6.0, both: bool = False):
+        self.field, self.both = typed(field, str, "field"), typed(both, bool, "both")
+        self.factor = typed(stretch, FACTOR, "stretch")
 
     @property
     def fields(self) -> tuple[str, ...] | None:
@@ -127,7 +127,7 @@ class Anisotropic(PatchMetric):
     """
 
     def __init__(self, field: str = "conductivity"):
-        self.field = field
+        self.field = typed(field, str, "field")
 
     @property
     def fields(self) -> tuple[str, ...] | None:
@@ -154,56 +154,3 @@ class Anisotropic(PatchMetric):
 
 
 METRICS: dict[str, type[PatchMetric]] = {"Upwind": Upwind, "Anisotropic": Anisotropic}
-
-
-def metric_name(metric: Mapping[str, Any] | str) -> str:
-    """The name in what :func:`parse_metric` reads: a key of ``METRICS``, or an import path. Nothing is imported.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    return _split(metric)[0]
-
-
-def parse_metric(metric: PatchMetric | Mapping[str, Any] | str) -> PatchMetric:
-    """A metric from ``{"name": "Upwind", "field": "wind"}`` or from "Upwind('wind', stretch=6)".
-
-    The name may be the import path of a user's own, "package.module:Name", which is imported; nothing is evaluated.
-    Quotes of one word may be left out.
-
-    Raises:
-        ValueError: if it is no such thing; says what there is.
-    """
-    if isinstance(metric, PatchMetric):
-        return metric
-    name, positional, named = _split(metric)
-    cls = resolve(name, METRICS, "patch metric", PatchMetric)
-    try:
-        inspect.signature(cls).bind(*positional, **named)
-    except TypeError as error:
-        raise ValueError(f"metric={metric!r}: {error}; write {name}{inspect.signature(cls)}") from None
-    return cls(*positional, **named)
-
-
-def _split(metric: Mapping[str, Any] | str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Name, positional and named arguments."""
-    wrong = f"metric={metric!r}; write Upwind('wind', stretch=6), Anisotropic('conductivity') or package.module:Name()"
-    if isinstance(metric, Mapping):
-        if not isinstance(metric.get("name"), str) or not all(isinstance(key, str) for key in metric):
-            raise ValueError(wrong)
-        return metric["name"], [], {key: value for key, value in metric.items() if key != "name"}
-    match = re.fullmatch(r"\s*([\w.:]+)\s*\((.{0,1000})\)\s*", metric) if isinstance(metric, str) else None
-    if match is None:
-        raise ValueError(wrong)
-    try:
-        call = ast.parse(f"f({match[2]})", mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            raise ValueError(wrong)
-        named = {keyword.arg: _literal(keyword.value) for keyword in call.keywords}
-        return match[1], [_literal(value) for value in call.args], {str(key): value for key, value in named.items()}
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(wrong) from None
-
-
-def _literal(node: ast.expr) -> Any:
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .patch_metric import METRICS, metric_name
+from .metric_text import metric_name
+from .patch_metric import METRICS
 
 OLD = ("k", "period", "through_solid", "metric")
 SHORT = {"Tensor": "Anisotropic"}  # metrics that had another name

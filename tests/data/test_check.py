@@ -5,9 +5,19 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from pyg_neuralops.data import MeshData, as_mesh_data, checked, mesh_loader, nodal_weights, with_equal_cells
+from pyg_neuralops.data import (
+    MeshData,
+    as_mesh_data,
+    checked,
+    collate,
+    mesh_loader,
+    nodal_weights,
+    read_hdf5,
+    with_equal_cells,
+    write_hdf5,
+)
 from pyg_neuralops.testing import random_mesh
-from pyg_neuralops.transforms import MeshEdges, Standardize
+from pyg_neuralops.transforms import GraphEdges, KNNPatches, MeshEdges, Standardize
 
 
 def plain(**changes):
@@ -133,8 +143,10 @@ def test_samples_of_different_cells_make_one_batch():
 def test_a_field_in_some_samples_of_a_batch_only_is_named():
     one, two = random_mesh(5), random_mesh(6)
     two.velocity = torch.rand(6, 2)
-    with pytest.raises(ValueError, match=r"\['velocity'\] are in some samples"):
+    with pytest.raises(ValueError, match="sample 1: velocity is present; in the first sample it is not"):
         list(mesh_loader([one, two], 2))
+    with pytest.raises(ValueError, match=r"\['velocity'\] are in some samples"):
+        collate([one, two])
 
 
 def test_names_of_ones_own_collate_as_node_fields():
@@ -160,3 +172,105 @@ def test_standardize_adds_weights_of_cells_and_keeps_what_is_there():
     assert torch.equal(own.weight, torch.ones(6))
     assert Standardize(weights=False)(plain()).get("weight") is None
     assert Standardize()(Data(pos=torch.rand(3, 2))).get("weight") is None
+
+
+def test_names_like_those_that_prepare_writes_are_the_users_own(tmp_path):
+    """``patch_id`` of a finite-volume mesh is no patch of ours."""
+    names = ("patch_id", "tile_kind", "edge_length", "patch_velocity")
+    data = random_mesh(9)
+    for name in names:
+        data[name] = torch.rand(9, 2)
+    moved = KNNPatches(3, tiles=True)(data.clone())
+    moved.pos = moved.pos * 2
+    moved = KNNPatches(3, tiles=True)(moved)
+    (read,), _ = read_hdf5(write_hdf5(tmp_path / "a.h5", [moved]))
+    part = moved.subgraph(torch.arange(5))
+    for name in names:
+        assert torch.equal(moved[name], data[name])
+        assert torch.equal(read[name], data[name])
+        assert torch.equal(part[name], data[name][:5])
+    assert read.get("patch_index") is None
+
+
+@pytest.mark.parametrize("name", ["coords", "settled", "y_scale"])
+def test_names_that_models_write_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name}.*another name"):
+        as_mesh_data(plain(**{name: torch.rand(6, 2)}))
+
+
+@pytest.mark.parametrize("name", ["velocity_ptr", "face_ptr", "node_ptr", "a/b", "."])
+def test_names_that_a_file_cannot_hold_are_refused(tmp_path, name):
+    data = random_mesh(6)
+    data[name] = torch.rand(6, 1)
+    with pytest.raises(ValueError, match="cannot be the name of a field in a file"):
+        write_hdf5(tmp_path / "a.h5", [data])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_edges_of_ones_own_outlive_their_preparation(tmp_path):
+    data = random_mesh(9, cells=False)
+    data.edge_index = torch.tensor([[0, 1, 2, 5], [1, 2, 3, 0]])
+    ready = GraphEdges()(data.clone())
+    (read,), _ = read_hdf5(write_hdf5(tmp_path / "a.h5", [ready]))
+    assert torch.equal(read.edge_index, data.edge_index)
+    assert read.get("edge_attr") is None
+    part = ready.subgraph(torch.tensor([0, 1, 2, 3]))
+    assert part.edge_index.tolist() == [[0, 1, 2], [1, 2, 3]]
+    assert part.get("edge_attr") is None
+
+
+def test_weights_follow_the_positions_that_they_are_of():
+    data = Standardize()(random_mesh(30))
+    area = data.weight.sum()
+    data.pos = 2 * data.pos
+    torch.testing.assert_close(Standardize()(data).weight.sum(), 4 * area)
+    (batch,) = mesh_loader([data], 1)
+    torch.testing.assert_close(batch.weight.sum(), 4 * area)
+    assert data.subgraph(torch.arange(10)).get("weight") is None
+    own = random_mesh(30)
+    own.weight = torch.ones(30)
+    own.pos = 2 * own.pos
+    assert torch.equal(Standardize()(own).weight, torch.ones(30))
+
+
+def test_a_loader_names_the_sample_that_is_wrong():
+    samples = [random_mesh(6, seed=n) for n in range(4)]
+    samples[2].x[3, 1] = torch.nan
+    with pytest.raises(ValueError, match="sample 2: x holds nan at row 3, column 1"):
+        list(mesh_loader(samples, 2))
+    samples[2] = random_mesh(6, in_channels=3)
+    with pytest.raises(ValueError, match="sample 2: x has 3 channels; the first sample has 2"):
+        list(mesh_loader(samples, 2))
+    samples[2] = random_mesh(6)
+    samples[2].face = samples[2].face.t()
+    with pytest.raises(ValueError, match=r"sample 2: face .* transposed"):
+        list(mesh_loader(samples, 2))
+
+
+def test_what_varies_in_doubles_and_is_constant_in_floats_is_refused_over_the_set():
+    rng = torch.Generator().manual_seed(0)
+    samples = [plain(y=101325 + 1e-3 * torch.rand(6, 1, generator=rng, dtype=torch.float64)) for _ in range(3)]
+    with pytest.raises(
+        ValueError, match=r"channel 0 of y varies by 0\.00.* around 101325, which is constant in float32"
+    ):
+        list(checked(samples, dtype=torch.float32))
+    assert len(list(checked([plain(y=s.y, pos=s.pos.double()) for s in samples], dtype=torch.float64))) == 3
+    samples[1].y = samples[1].y + 50  # others vary enough: the set as a whole does
+    assert len(list(checked(samples, dtype=torch.float32))) == 3
+    computed = [plain(y=torch.full((6, 1), 0.1, dtype=torch.float64) * 3 / 3) for _ in range(2)]
+    assert len(list(checked(computed, dtype=torch.float32))) == 2
+
+
+def test_a_batch_whose_nodes_are_not_in_order_is_refused():
+    data = random_mesh(6)
+    data.batch = torch.tensor([0, 1, 0, 1, 0, 1])
+    with pytest.raises(ValueError, match="must stand together"):
+        as_mesh_data(data)
+
+
+def test_one_node_is_a_field_or_a_number_as_the_others_say():
+    drag = [MeshData(pos=torch.rand(n, 2), y=torch.ones(1, 1)) for n in (5, 1, 4)]
+    field = [MeshData(pos=torch.rand(n, 2), y=torch.ones(n, 1)) for n in (5, 1, 4)]
+    assert len(list(checked(drag))) == len(list(checked(field))) == 3
+    with pytest.raises(ValueError, match="sample 1: y has 4 rows"):
+        list(checked([drag[0], field[2]]))

@@ -89,7 +89,10 @@ def test_what_is_not_known_is_named_and_nothing_is_written(tmp_path):
 def test_parts_of_a_file_are_taken_by_slices_and_lists(tmp_path):
     samples = HDF5Samples(write_hdf5(tmp_path / "a.h5", [random_mesh(n) for n in (4, 5, 6, 7)]))
     assert [s.num_nodes for s in samples[:2]] == [4, 5]
-    assert [s.num_nodes for s in samples[[3, 0]]] == [7, 4]
+    for numbers in ([3, 0], np.array([3, 0]), torch.tensor([3, 0])):
+        assert [s.num_nodes for s in samples[numbers]] == [7, 4]
+    with pytest.raises(TypeError, match="by their numbers"):
+        samples[[True, False, True, False]]
     assert samples[1:][1].num_nodes == 6
     assert samples[-1].num_nodes == 7
     with pytest.raises(IndexError):
@@ -173,3 +176,21 @@ def test_edges_that_can_be_made_again_are_not_taken_for_the_users(tmp_path):
     own.edge_index = torch.tensor([[0, 1], [1, 2]])
     assert read_hdf5(write_hdf5(tmp_path / "a.h5", [made]))[0][0].get("edge_index") is None
     assert torch.equal(read_hdf5(write_hdf5(tmp_path / "b.h5", [own]))[0][0].edge_index, own.edge_index)
+
+
+def test_texts_lie_where_a_checksum_covers_them(tmp_path):
+    """HDF5 keeps texts of variable length in a heap without one, and can hang on a damaged heap."""
+    sample = random_mesh(6)
+    sample.split = "val"
+    names, attrs = {"x": ["density", "größe"]}, {"solver": "mine", "versions": ["a 1", "b 22"], "empty": "", "seed": 3}
+    path = write_hdf5(tmp_path / "a.h5", [sample], names=names, attrs=attrs)
+    with h5py.File(path) as file:
+        places = [file, *file.values()]
+        kinds = [place.attrs.get_id(name).dtype for place in places for name in place.attrs] + [file["split"].dtype]
+    texts = [h5py.check_string_dtype(kind) for kind in kinds if kind.kind in "SO"]
+    assert len(texts) >= 6
+    assert all(text is not None and text.length is not None for text in texts)
+    (read,), info = read_hdf5(path)
+    assert read.split == "val"
+    assert info["names"] == names
+    assert {name: info[name] for name in attrs} == attrs

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from pyg_neuralops.models import NeuralOperator
+
 
 class Pointwise(nn.Module):
     """Sizes by name, defaults, nothing kept."""
@@ -23,6 +25,27 @@ class Kept(Pointwise):
     def __init__(self, in_channels, out_channels, width=8):
         super().__init__(in_channels, out_channels, width)
         self.in_channels, self.out_channels, self.width = in_channels, out_channels, width
+
+
+class Doubled(Kept):
+    """Keeps another value than it was given."""
+
+    def __init__(self, in_channels, out_channels, width=8, scale=1.0):
+        super().__init__(in_channels, out_channels, width)
+        self.scale = scale * 2
+
+    def forward(self, data):
+        return self.scale * super().forward(data)
+
+
+class DoubledOperator(NeuralOperator):
+    def __init__(self, in_channels, out_channels, pos_dim=2, scale=1.0):
+        super().__init__()
+        self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
+        self.net, self.scale = nn.Linear(in_channels, out_channels), scale * 2
+
+    def core(self, x, mesh):
+        return self.scale * self.net(x)
 
 
 class PositionalOnly(Pointwise):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from own import Frequencies, Kept, Lazy, Pointwise, Stateful, Tied
+from own import Doubled, DoubledOperator, Frequencies, Kept, Lazy, Pointwise, Stateful, Tied
 from toy import toy_samples
 
-from pyg_neuralops.checkpoint import load_model
+from pyg_neuralops.checkpoint import load_model, save_model
 from pyg_neuralops.data import mesh_loader
 from pyg_neuralops.engine import evaluate, fit
 from pyg_neuralops.models import build_model
@@ -70,6 +70,29 @@ def test_what_would_not_come_back_is_refused_before_training(tmp_path, make, mes
         train(module, tmp_path / "run")
     assert torch.equal(torch.get_rng_state(), state)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("module", [Doubled, DoubledOperator])
+def test_an_argument_that_is_kept_changed_is_refused_by_save_model(tmp_path, module):
+    name, path = f"own:{module.__name__}", tmp_path / "m.safetensors"
+    with pytest.raises(ValueError, match=rf"{name}, built again from a checkpoint, has scale=12.0, not 6.0"):
+        save_model(path, normalized(module(1, 1, scale=3.0), toy_samples(2)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_remembered_arguments_are_saved_and_must_not_change_later(tmp_path):
+    path, sample = tmp_path / "m.safetensors", toy_samples(1)[0]
+    model = normalized(build_model("own:Doubled", in_channels=1, out_channels=1, scale=3.0), toy_samples(2))
+    state = torch.get_rng_state()
+    again = load_model(save_model(path, model), trust_import=True)
+    assert again.model.module.scale == 6.0
+    assert torch.equal(again(sample), model(sample))
+    model.model.module.scale = 7.0
+    with pytest.raises(ValueError, match=r"has scale=6.0, not 7.0"):
+        save_model(path, model)
+    torch.set_rng_state(state)
+    save_model(path, again)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_bug_in_a_constructor_is_shown_as_it_is():

@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def other_val(model, train, val):
 
 
 def another_order(model, train, val):
-    train.dataset.reverse()
+    train.dataset.samples.reverse()
     return model, train, val
 
 
@@ -114,6 +115,100 @@ def test_another_task_is_not_answered_from_the_old_one(tmp_path):
         with pytest.raises(ValueError, match="holds a run with other task"):
             run(task)
     assert run(SteadyGradient(0.1)).resumed
+
+
+OWN = """
+import threading
+import torch
+from torch import nn
+from pyg_neuralops.engine import SteadyField
+from pyg_neuralops.models import NeuralOperator
+from pyg_neuralops.transforms.patch_metric import PatchMetric
+
+def size(error):
+    return error.square()
+
+class Task(SteadyField):
+    def loss(self, prediction, item):
+        return size(prediction - item.y).mean()
+
+class Locked(Task):
+    def __init__(self):
+        self.lock = threading.Lock()
+
+class Layer(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).tanh()
+
+class Module(nn.Module):
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.net = Layer(in_channels, out_channels)
+    def forward(self, data):
+        return self.net(data.x)
+
+class Operator(NeuralOperator):
+    def __init__(self, in_channels, out_channels, pos_dim=2):
+        super().__init__()
+        self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
+        self.net = Layer(in_channels, out_channels)
+    def core(self, x, mesh):
+        return self.net(x)
+
+class Metric(PatchMetric):
+    def distance(self, data, index, offset):
+        return offset.norm(dim=-1)
+    def stretch(self, data):
+        return torch.ones(data.num_nodes, dtype=torch.float64)
+"""
+
+
+def own_run(out, code, task="", model="la2former", **kwargs):
+    """A run with the user's module as ``code`` says, imported anew."""
+    sys.modules.pop("users_run", None)
+    users = sys.modules["users_run"] = types.ModuleType("users_run")
+    exec(compile(code, "users_run.py", "exec"), vars(users))
+    grids = [random_grid((4, 4), in_channels=1, seed=seed) for seed in range(4)]
+    torch.manual_seed(0)
+    inner = build_model(model, in_channels=1, out_channels=1, **kwargs)
+    made = vars(users)[task]() if task else SteadyField()
+    resume = {"resume": False} if task == "Locked" else {}
+    return fit(normalized(inner, grids), mesh_loader(grids, 2), None, out=out, epochs=1, task=made, **resume)
+
+
+SMALL = {"hidden_channels": 8, "num_layers": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "run", "what"),
+    [
+        (("square", "abs"), {"task": "Task", **SMALL}, "other task"),
+        (("tanh", "sin"), {"model": "users_run:Module"}, "other code of users_run:Module"),
+        (("tanh", "sin"), {"model": "users_run:Operator"}, "other code of users_run:Operator"),
+        (
+            ("offset.norm(", "offset.abs().sum("),
+            {"patches": {"k": 4, "metric": {"name": "users_run:Metric"}}, **SMALL},
+            "other code of users_run:Metric",
+        ),
+    ],
+)
+def test_other_code_of_the_users_own_is_not_answered_from_the_old_run(tmp_path, monkeypatch, change, run, what):
+    monkeypatch.setitem(sys.modules, "users_run", None)
+    first = own_run(tmp_path, OWN, **run)
+    again = own_run(tmp_path, OWN.replace("import torch\n", "import torch  # a comment\n\n"), **run)
+    assert again.resumed
+    assert again.history == first.history
+    with pytest.raises(ValueError, match=f"holds a run with {what}"):
+        own_run(tmp_path, OWN.replace(*change), **run)
+
+
+def test_a_task_that_cannot_be_compared_trains_only_where_it_need_not_go_on(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "users_run", None)
+    assert not own_run(tmp_path, OWN, task="Locked", **SMALL).resumed
+    locked = sys.modules["users_run"].Locked()
+    with pytest.raises(ValueError, match=r"task: holds what cannot be compared .* pass resume=False"):
+        fit(*toy_run(), out=tmp_path / "new", epochs=1, task=locked)
+    assert not (tmp_path / "new").exists()
 
 
 def test_another_patch_size_is_not_answered_from_the_old_run(tmp_path):

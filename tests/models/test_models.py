@@ -16,6 +16,7 @@ from pyg_neuralops.testing import (
     random_grid,
     random_mesh,
 )
+from pyg_neuralops.transforms import MeshEdges
 
 SMALL = {"hidden_channels": 16, "num_layers": 2}
 ANYWHERE = [name for name in MODELS if name != "fno"]  # FNO numbers its nodes by their place in a grid
@@ -164,6 +165,49 @@ def test_wrong_use_is_named():
         model(small("la2former").prepare(random_mesh(50)))
 
 
+WRONG = [
+    ("la2former", {"heads": "abc"}, "heads='abc'; an integer is needed"),
+    ("la2former-lrsa", {"num_latents": 6.5}, "num_latents=6.5; an integer is needed"),
+    ("la2former-local", {"direction": "false"}, "direction='false'; true or false is needed"),
+    ("la2former-global", {"global_": 3}, "global_=3; text or a list is needed"),
+    ("lrsa", {"heads": "8"}, "heads='8'; an integer is needed"),
+    ("lrsa", {"tied": 1}, "tied=1; true or false is needed"),
+    ("fno", {"modes": [3, "4"]}, r"modes=\[3, '4'\]; .* is needed"),
+    ("graph-unet", {"pool_ratio": "half"}, "pool_ratio='half'; a finite number is needed"),
+    ("gatv2", {"graph": None}, "graph=None; text is needed"),
+    ("transformer", {"max_nodes": True}, "max_nodes=True; an integer is needed"),
+    ("mesh-graph-net", {"k": 6.0}, "k=6.0; an integer is needed"),
+    ("transolver", {"coords": None}, "coords=None; true or false or text is needed"),
+    ("gno", {"patches": "5"}, "k='5'"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "message"), WRONG)
+def test_values_of_another_kind_are_named(name, given, message):
+    with pytest.raises(
+        ValueError, match=rf"^cannot build model '{name}': {message}" if "patches" not in given else message
+    ):
+        build_model(name, in_channels=1, out_channels=1, **given)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sizes_of_another_kind_are_named(name):
+    sizes = {"in_channels": 1, "out_channels": 1, "pos_dim": 2, "hidden_channels": 8, "num_layers": 1}
+    for size in sizes:
+        for wrong in ("8", 8.0, None, True):
+            with pytest.raises(ValueError, match=f"'{name}': {size}={wrong!r}; an integer is needed"):
+                build_model(name, **{**sizes, size: wrong})
+    whole = build_model(name, **{**sizes, "hidden_channels": 16})
+    same = build_model(name, **{**sizes, "hidden_channels": torch.tensor(16).numpy()[()]})
+    assert same.config == whole.config
+    assert [p.shape for p in same.parameters()] == [p.shape for p in whole.parameters()]
+
+
+def test_a_users_own_class_is_given_what_it_is_given():
+    with pytest.raises(ValueError, match="no argument 'width'; choose from"):
+        build_model(f"{__name__}:Own", in_channels=1, out_channels=1, width=3)
+
+
 @pytest.mark.parametrize(
     ("name", "kwargs"),
     [("la2former", {}), ("graph-sage", {"graph": "patches"}), ("gatv2", {"graph": "patches"})],
@@ -209,6 +253,26 @@ def test_settings_of_patches_are_refused_on_mesh_edges(name, change):
 def test_a_ratio_that_makes_no_width_is_named(name, ratio):
     with pytest.raises(ValueError, match=f"ratio={ratio}"):
         build_model(name, in_channels=1, out_channels=1, hidden_channels=8, num_layers=1, ratio=ratio)
+
+
+@pytest.mark.parametrize("name", ["mesh-graph-net", "gatv2"])
+def test_edge_attributes_of_other_columns_are_named(name):
+    model, mesh = small(name).eval(), random_mesh(20)
+    made = MeshEdges()(mesh)
+    given = {"x": mesh.x, "pos": mesh.pos, "edge_index": made.edge_index}
+    want = model(mesh)
+    torch.testing.assert_close(model(MeshData(**given)), want)
+    torch.testing.assert_close(model(MeshData(**given, edge_attr=made.edge_attr)), want)
+    assert not torch.allclose(model(MeshData(**given, edge_attr=2 * made.edge_attr)), want)
+    for columns in (1, 4):
+        data = MeshData(**given, edge_attr=made.edge_attr[:, :1].expand(-1, columns))
+        for wrong in (data, Batch.from_data_list([data, data])):
+            with pytest.raises(ValueError, match=rf"edge_attr has {columns} columns; the model reads 3: p_j - p_i"):
+                model(wrong)
+    own = MeshData(**given, edge_attr=made.edge_attr[:, :1])
+    assert small("graph-sage")(own).shape == (20, 3)
+    if name == "gatv2":
+        assert small("gatv2", graph="patches")(own).shape == (20, 3)
 
 
 @pytest.mark.parametrize("name", ["la2former", "lrsa", "mesh-graph-net"])

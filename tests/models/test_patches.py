@@ -125,6 +125,11 @@ def test_old_settings_are_read_in_one_place():
         ("Upwind(velocity)", {"name": "Upwind", "field": "velocity", "stretch": 6.0, "both": False}),
         (" Anisotropic( field='a' ) ", {"name": "Anisotropic", "field": "a"}),
         ({"name": "Anisotropic"}, {"name": "Anisotropic", "field": "conductivity"}),
+        ("Upwind(velocity, both=true)", {"name": "Upwind", "field": "velocity", "stretch": 6.0, "both": True}),
+        ("Upwind(velocity, 2, false)", {"name": "Upwind", "field": "velocity", "stretch": 2.0, "both": False}),
+        ("Upwind(velocity, both=True)", {"name": "Upwind", "field": "velocity", "stretch": 6.0, "both": True}),
+        (f"{__name__}:Annotated(height, 2)", {"name": f"{__name__}:Annotated", "field": "height", "factor": 2.0}),
+        (f"{__name__}:Downhill('height', 2)", {"name": f"{__name__}:Downhill", "field": "height", "factor": 2}),
         (Upwind("b", both=True), {"name": "Upwind", "field": "b", "stretch": 6.0, "both": True}),
     ],
 )
@@ -132,6 +137,28 @@ def test_metrics_are_read_as_text_and_as_mappings(text, expected):
     metric = parse_metric(text)
     assert metric.to_config() == expected
     assert parse_metric(metric.to_config()).to_config() == parse_metric(repr(metric)).to_config() == expected
+
+
+def test_false_without_quotes_makes_the_patches_of_false():
+    data, made = sample(), {}
+    for both in ("both=false", "both=False", "both=true"):
+        made[both] = KNNPatches(6, metric=f"Upwind(velocity, {both})")(data).patch_index
+    assert torch.equal(made["both=false"], KNNPatches(6, metric=Upwind("velocity", both=False))(data).patch_index)
+    assert torch.equal(made["both=true"], KNNPatches(6, metric=Upwind("velocity", both=True))(data).patch_index)
+    assert torch.equal(made["both=false"], made["both=False"])
+    assert not torch.equal(made["both=false"], made["both=true"])
+
+
+class Annotated(Downhill):
+    """Says of what kind its arguments are, and hands some on."""
+
+    def __init__(self, field: str, factor: float = 3.0):
+        super().__init__(field, factor)
+
+
+class Handing(Annotated):
+    def __init__(self, **options):
+        super().__init__(**options)
 
 
 class Forgetful(Downhill):
@@ -153,6 +180,24 @@ class Forgetful(Downhill):
         (lambda: parse_metric({"field": "wind"}), "write Upwind"),
         (lambda: parse_metric(3), "write Upwind"),
         (lambda: parse_metric({"name": "Upwind", "factor": 3}), "unexpected keyword argument 'factor'; write Upwind"),
+        (lambda: parse_metric("Upwind(wind, both=no)"), "metric Upwind: both=no; true or false is needed"),
+        (lambda: parse_metric("Upwind(wind, both='false')"), "both='false'; true or false is needed"),
+        (lambda: parse_metric("Upwind(wind, both=0)"), "both=0; true or false is needed"),
+        (lambda: parse_metric("Upwind(wind, stretch=nan)"), "stretch=nan; a finite number is needed"),
+        (lambda: parse_metric("Upwind(wind, stretch=inf)"), "stretch=inf; a finite number is needed"),
+        (lambda: parse_metric("Upwind(wind, stretch=1e999)"), "stretch=inf; a finite number is needed"),
+        (lambda: parse_metric("Upwind(wind, stretch='6')"), "stretch='6'; a finite number is needed"),
+        (lambda: parse_metric("Upwind(wind, stretch=0.5)"), "stretch=0.5; it must be at least 1"),
+        (lambda: parse_metric("Upwind(true)"), "field=True; text is needed"),
+        (lambda: parse_metric({"name": "Upwind", "stretch": float("nan")}), "stretch=nan; a finite number is needed"),
+        (lambda: parse_metric({"name": "Anisotropic", "field": 3}), "metric Anisotropic: field=3; text is needed"),
+        (lambda: parse_metric(f"{__name__}:Downhill(height)"), "field=height; write 'height' in quotes if it is text"),
+        (lambda: parse_metric(f"{__name__}:Annotated(height, inf)"), "factor=inf; a finite number is needed"),
+        (lambda: parse_metric({"name": f"{__name__}:Annotated", "field": "a", "factor": "2"}), "factor='2'; a finite"),
+        (lambda: parse_metric({"name": f"{__name__}:Handing", "field": "a", "factor": "2"}), "factor='2'; a finite"),
+        (lambda: Upwind("wind", stretch="6"), "stretch='6'; a finite number is needed"),
+        (lambda: Upwind("wind", stretch=float("nan")), "stretch=nan; a finite number is needed"),
+        (lambda: Upwind("wind", both="false"), "both='false'; true or false is needed"),
         (lambda: parse_metric("Upwind(__import__('os').getcwd())"), "write Upwind"),
         (lambda: Forgetful(2).to_config(), r"keeps no \['power'\] as attributes"),
         (lambda: build_model("la2former", **SIZE, patches={"k": 0}), "k=0"),

@@ -55,7 +55,7 @@ def test_kernels_name_inputs_that_are_not_there():
 @pytest.mark.parametrize("shape", [(10,), (8, 10), (7, 9), (4, 6, 5), (1, 8), (2, 3)])
 def test_spectral_convolution_commutes_with_shifts_and_keeps_constants(shape):
     torch.manual_seed(0)
-    layer = SpectralConv(C, [3] * len(shape)).double()
+    layer = SpectralConv(C, modes=[3] * len(shape)).double()
     x = torch.randn(2, *shape, C, dtype=torch.float64)
     moves, axes = tuple(range(1, len(shape) + 1)), tuple(range(1, len(shape) + 1))
     torch.testing.assert_close(layer(x.roll(moves, axes)), layer(x).roll(moves, axes))
@@ -66,7 +66,7 @@ def test_spectral_convolution_commutes_with_shifts_and_keeps_constants(shape):
 def test_spectral_convolution_is_a_filter_whatever_the_grid():
     """Modes above the kept ones vanish; a field of low modes gives the same values on a finer grid."""
     torch.manual_seed(0)
-    layer = SpectralConv(1, (3, 3)).double()
+    layer = SpectralConv(1, modes=(3, 3)).double()
 
     def grid(n):
         axis = torch.arange(n, dtype=torch.float64) * 2 * torch.pi / n
@@ -109,8 +109,11 @@ def test_structured_mixers(name):
     with pytest.raises(ValueError, match=r"grid_shape=\(2, 3, 4\) has 3 axes; the layer was built for 2"):
         model.core(torch.zeros(24, C), Mesh.from_data(random_grid((2, 3, 4), in_channels=C)))
     cut = random_grid((4, 6), in_channels=C).subgraph(torch.arange(20))
-    with pytest.raises(ValueError, match=r"grid_shape=\(4, 6\) does not fit samples of 20 nodes"):
+    cut.grid_shape = (4, 6)  # which it is no more
+    with pytest.raises(ValueError, match=r"grid_shape \(4, 6\) has 24 nodes; pos has 20"):
         model(cut)
+    with pytest.raises(ValueError, match=r"grid_shape=\(4, 6\) does not fit samples of 20 nodes"):
+        model.core(cut.x, Mesh.from_data(cut))
 
 
 def test_a_mesh_survives_its_pytree():

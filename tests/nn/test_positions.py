@@ -15,7 +15,7 @@ def test_reference_grid_gives_the_papers_distances(dim):
     pos = torch.rand(40, dim, dtype=torch.double)
     axis = torch.linspace(0, 1, 8, dtype=torch.double)
     points = torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
-    positions = Positions("reference-grid", dim)
+    positions = Positions("reference-grid", pos_dim=dim)
     found = positions((pos - 0.5) * 12**0.5)
     assert positions.channels == found.shape[1] == 8**dim
     torch.testing.assert_close(found, torch.cdist(pos, points), rtol=0, atol=1e-6)
@@ -28,13 +28,13 @@ def test_a_grid_through_normalisers_comes_close_to_it():
     axis = torch.linspace(0, 1, 8)
     unit = grid.pos / grid.pos.max(0).values
     expected = torch.cdist(unit, torch.cartesian_prod(axis, axis))
-    torch.testing.assert_close(Positions("reference-grid", 2)(seen), expected, rtol=0, atol=0.01)
+    torch.testing.assert_close(Positions("reference-grid", pos_dim=2)(seen), expected, rtol=0, atol=0.01)
 
 
 def test_coordinates_or_nothing():
     coords = torch.rand(5, 2)
-    assert torch.equal(Positions(True, 2)(coords), coords)
-    assert torch.equal(Positions(1, 2)(coords), coords)
-    assert Positions(False, 2)(coords).shape == (5, 0)
+    assert torch.equal(Positions(True, pos_dim=2)(coords), coords)
+    assert torch.equal(Positions(1, pos_dim=2)(coords), coords)
+    assert Positions(False, pos_dim=2)(coords).shape == (5, 0)
     with pytest.raises(ValueError, match=r"coords='grid'; choose from \[True, False, 'reference-grid'\]"):
-        Positions("grid", 2)
+        Positions("grid", pos_dim=2)

@@ -6,11 +6,12 @@ import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import shortest_path
 from scipy.spatial import Delaunay
+from torch_geometric.data import Batch
 
 from pyg_neuralops.data import MeshData
 from pyg_neuralops.ops import edge_offsets, knn_graph
 from pyg_neuralops.testing import random_mesh
-from pyg_neuralops.transforms import Anisotropic, KNNPatches, MeshEdges, Upwind, parse_metric
+from pyg_neuralops.transforms import Anisotropic, GraphEdges, KNNPatches, MeshEdges, Upwind, parse_metric
 
 
 def neighbours(data, k):
@@ -102,6 +103,41 @@ def test_patches_do_not_reach_through_a_slit():
 
     assert across(knn_graph(data.pos, k)) > 300
     assert across(out.patch_index) == 0
+
+
+def test_neighbours_of_a_point_cloud_are_no_mesh():
+    slit, patches = slit_mesh(200), KNNPatches(8, through_solid=False)
+    cloud = MeshData(pos=slit.pos)
+    want = patches(slit)
+    for data in (cloud, GraphEdges(6)(cloud), Batch.from_data_list([GraphEdges(6)(cloud)] * 2)):
+        with pytest.raises(ValueError, match="the data hold no cells"):
+            patches(data)
+    cloud.face = slit.face[:, :0]
+    for batch in ([slit, cloud], [cloud, slit]):
+        for data in (Batch.from_data_list(batch), GraphEdges(6)(Batch.from_data_list(batch))):
+            with pytest.raises(ValueError, match="the data hold no cells"):
+                patches(data)
+    late = GraphEdges(6)(MeshData(pos=slit.pos))  # neighbours, made before the cells were known
+    late.face = slit.face
+    assert torch.equal(patches(late).patch_index, want.patch_index)
+
+
+def test_edges_made_of_cells_never_stand_for_other_cells_or_own_edges():
+    slit, patches = slit_mesh(200), KNNPatches(8, through_solid=False)
+    want = patches(slit)
+    whole = MeshData(pos=slit.pos, face=torch.from_numpy(Delaunay(slit.pos.numpy()).simplices.T.astype(np.int64)))
+    assert not torch.equal(patches(whole).patch_index, want.patch_index)
+    cut = MeshEdges()(whole)  # the cells change after their edges were made
+    cut.face = slit.face
+    gone, own = MeshEdges()(slit), MeshData(pos=slit.pos, edge_index=MeshEdges()(slit).edge_index)
+    del gone.face
+    for data in (cut, gone, own, GraphEdges()(own), patches(GraphEdges()(slit))):
+        assert torch.equal(patches(data).patch_index, want.patch_index)
+    pair = patches(Batch.from_data_list([slit, whole]))
+    n = slit.num_nodes
+    assert torch.equal(pair.patch_index, torch.cat([want.patch_index, patches(whole).patch_index + n], 1))
+    done = patches(GraphEdges()(slit))
+    assert patches(done).patch_index is done.patch_index
 
 
 def test_in_a_convex_mesh_everything_is_reached():

@@ -103,6 +103,20 @@ def test_fields_that_a_metric_reads_count_as_geometry(metric, change):
         assert found.patch_key == expected.patch_key
 
 
+def test_a_users_field_may_be_called_like_edges():
+    class Near(Along):
+        def distance(self, data, index, offset):
+            return offset.norm(dim=-1) + data.edge_distance[index].double()[:, None] * offset[..., 0].abs()
+
+    data = random_mesh(30)
+    data.edge_distance, patches = torch.zeros(30), KNNPatches(5, metric=Near())
+    late = patches(data)
+    late.edge_distance = torch.full((30,), 9.0)
+    data.edge_distance = late.edge_distance
+    assert torch.equal(KNNPatches(5, metric=Near())(data).patch_index, patches(late).patch_index)
+    assert not torch.equal(patches(late).patch_index, late.patch_index)
+
+
 def test_a_normalised_model_prepares_from_raw_fields():
     samples = [with_fields(random_mesh(20, seed=seed)) for seed in range(3)]
     for sample in samples:

@@ -64,3 +64,20 @@ def test_a_point_cloud_has_no_mesh_edges_but_a_graph():
     with pytest.raises(ValueError, match="no cells"):
         MeshEdges()(cloud)
     assert is_undirected(GraphEdges(4)(cloud).edge_index)
+
+
+def test_in_a_batch_meshes_keep_their_edges_and_point_clouds_get_neighbours():
+    mesh, cloud, other = random_mesh(20, seed=1), random_mesh(15, cells=False), random_mesh(12, seed=2)
+    cloud.face = mesh.face[:, :0]
+    for samples in ([mesh, cloud, other], [cloud, mesh], [cloud, other, cloud]):
+        batch = GraphEdges(4)(Batch.from_data_list(samples))
+        want = [GraphEdges(4)(sample) for sample in samples]
+        starts = batch.ptr[:-1].tolist()
+        edges = torch.cat([one.edge_index + start for one, start in zip(want, starts, strict=True)], 1)
+        assert torch.equal(batch.edge_index, edges)
+        torch.testing.assert_close(batch.edge_attr, torch.cat([one.edge_attr for one in want]))
+        assert batch.edge_key == [one.edge_key for one in want]
+        assert GraphEdges(4)(batch).edge_index is batch.edge_index
+        inside = batch.batch[batch.edge_index[0]] == batch.batch[batch.edge_index[1]]
+        assert inside.all()
+        assert (torch.bincount(batch.edge_index[1], minlength=len(batch.pos)) > 0).all()
