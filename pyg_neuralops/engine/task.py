@@ -126,7 +126,7 @@ def _infinite(values: Tensor, answer: Tensor, sample: Data) -> Tensor:
         if len(wrong) != count:  # rows are nodes
             batch = sample.get("batch")
             batch = torch.zeros(len(wrong), dtype=torch.long, device=wrong.device) if batch is None else batch
-            wrong = torch.zeros(count, device=wrong.device).index_add(0, batch, wrong.float()) > 0
+            wrong = batch.new_zeros(count).index_add(0, batch, wrong.long()) > 0
     else:  # rows of no known sample
         wrong = wrong.any().expand(count)
     wrong = wrong.to(values.device)
