@@ -50,8 +50,10 @@ def resolve(name: str, table: Mapping[str, Any], what: str, base: type | None = 
 def import_path(value: Any) -> str:
     """``package.module:Name`` of a class or function, by which :func:`resolve` finds it again.
 
+    What a script or notebook defines is ``__main__:Name``, which only that script or notebook finds again.
+
     Raises:
-        ValueError: if it cannot be found again by a name: defined inside a function, or in a script.
+        ValueError: if it cannot be found again by a name, as it is defined inside a function.
     """
     path = f"{value.__module__}:{value.__qualname__}"
     if "<" in path:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from own import Doubled, DoubledOperator, Frequencies, Kept, Lazy, Pointwise, Stateful, Tied
@@ -148,3 +151,39 @@ def test_theta_reaches_an_own_module_and_its_checkpoint(tmp_path):
     assert not torch.allclose(again(moved), model(samples[0]))
     with pytest.raises(ValueError, match=r"1 channels of x, 2 of theta, no time: 3 inputs; .* in_channels=1"):
         train(Kept(1, 1), tmp_path / "few", samples)
+
+
+SCRIPT = """
+import sys, torch
+from pyg_neuralops.checkpoint import load_model
+from pyg_neuralops.data import mesh_loader
+from pyg_neuralops.engine import fit
+from pyg_neuralops.normalize import normalized
+from pyg_neuralops.testing import random_mesh
+
+class Mine(torch.nn.Module):
+    def __init__(self, width: int = 4):
+        super().__init__()
+        self.width = width
+        self.net = torch.nn.Sequential(torch.nn.Linear(2, width), torch.nn.GELU(), torch.nn.Linear(width, 1))
+
+    def forward(self, data):
+        return self.net(data.x)
+
+samples = [random_mesh(9, seed=seed) for seed in range(4)]
+model = normalized(Mine(), samples)
+fit(model, mesh_loader(samples, 2, shuffle=True), None, out=sys.argv[1], epochs=1, progress=False)
+again = load_model(sys.argv[1] + "/best.safetensors", trust_import=True)
+assert torch.equal(again(samples[0]), model(samples[0]))
+"""
+
+
+def test_a_model_of_a_script_or_notebook_trains_and_comes_back_there(tmp_path):
+    script = tmp_path / "notebook.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "run")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(ValueError, match="__main__:Mine"):
+        load_model(tmp_path / "run" / "best.safetensors", trust_import=True)
