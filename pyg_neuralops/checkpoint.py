@@ -19,11 +19,10 @@ from .data.weights_file import load_texts, load_weights, save_weights
 from .models import MODELS, NeuralOperator, build_model, declared_shapes, model_name
 from .models.declared import FOREIGN
 from .models.rebuilt import check_rebuilt
+from .models.transfer import PARTS, transfer
 from .normalize import PARTS as NORMALIZERS
 from .normalize import Normalized, Normalizer
 from .transforms.patch_settings import current_settings, foreign_metric
-
-PARTS = ("encoder", "decoder")
 
 
 def describe(model: Normalized, info: dict[str, Any] | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -194,31 +193,26 @@ def start_from(model: NeuralOperator, path: str | os.PathLike[str], replace: Seq
     """Copy a checkpoint's weights into ``model``, to train on from there. Returns the model.
 
     Args:
-        model: of the same class and size; its numbers of channels may differ where a part is replaced.
+        model: of the same class and settings; its numbers of channels may differ where a part is replaced.
         path: a file of :func:`save_model`.
         replace: parts that keep the model's fresh weights: "encoder", "decoder" or both.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`load_model`; if the weights do not fit, naming the first that does
-            not and whether replacing a part would help; for an unknown part.
+            not and whether replacing a part would help; for other settings, naming each; for an unknown part.
     """
     unknown = sorted(set(replace) - set(PARTS))
     if unknown:
         raise ValueError(f"replace names {unknown}; choose from {list(PARTS)}")
     tensors, texts = load_weights(path)
-    state = _parsed(path, texts)["state"]
+    parsed = _parsed(path, texts)
     if texts["model"] != model_name(model):
         raise ValueError(f"{path} holds a model {texts['model']!r}; this one is {model_name(model)!r}")
-    found = {name.removeprefix("model."): value for name, value in {**tensors, **state}.items() if name[:6] == "model."}
-    own = model.state_dict()
-    for name, value in own.items():
-        part = next((part for part in PARTS if name.split(".")[0].endswith(part)), None)
-        if part in replace:
-            found[name] = value
-            continue
-        there, here = (list(v.shape) if isinstance(v, Tensor) else v is not None for v in (found.get(name), value))
-        if there != here:
-            hint = f"; replace the {part} to train it anew" if part else ""
-            raise ValueError(f"{path} has {name} of shape {there or None}; this model needs {here}{hint}")
-    model.load_state_dict({name: found[name] for name in own})
+    found = {
+        name.removeprefix("model."): value
+        for name, value in {**tensors, **parsed["state"]}.items()
+        if name[:6] == "model."
+    }
+    config = _settings(path, texts["model"], parsed["config"], True)
+    transfer(model, found, config, replace, f"{path} has")
     return model

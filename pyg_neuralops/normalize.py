@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 
 from .data import as_mesh_data, checked
 from .data.convert import converted
-from .data.prepared import settled
+from .data.prepared import own_edge_attr, settled
 from .models import External
 from .models.base import precision
 from .normalizer import Normalizer
@@ -18,7 +18,7 @@ __all__ = ["ENCODED", "INPUTS", "PARTS", "Normalized", "Normalizer", "normalized
 
 INPUTS = ("x", "theta", "time")
 ENCODED = (*INPUTS, "edge_attr")
-PARTS = (*ENCODED, "y", "pos")
+PARTS = (*ENCODED, "own_edge_attr", "y", "pos")
 
 
 class Normalized(nn.Module):
@@ -30,6 +30,7 @@ class Normalized(nn.Module):
     Args:
         model: of this library, or any ``nn.Module`` with ``forward(data)`` (:class:`pyg_neuralops.models.External`).
         x, theta, time, y, pos, edge_attr: the normalisers; a field without one is left as it is.
+        own_edge_attr: of an ``edge_attr`` that came with the samples; the other is of one prepared from positions.
 
     Shapes: as the model, ``data -> [N, O]``.
 
@@ -47,11 +48,12 @@ class Normalized(nn.Module):
         edge_attr: Normalizer | None = None,
         theta: Normalizer | None = None,
         time: Normalizer | None = None,
+        own_edge_attr: Normalizer | None = None,
     ):
         super().__init__()
         self.model = External.around(model)
         self.x, self.y, self.pos, self.edge_attr = x, y, pos, edge_attr
-        self.theta, self.time = theta, time
+        self.theta, self.time, self.own_edge_attr = theta, time, own_edge_attr
 
     def prepare(self, data: Data) -> Data:
         """The data with the patches and edges that the model needs; see ``model.prepare``."""
@@ -60,7 +62,7 @@ class Normalized(nn.Module):
     def forward(self, data: Data) -> Tensor:
         data = settled(self.prepare(data))
         for name in ENCODED:
-            normalizer: Normalizer | None = getattr(self, name)
+            normalizer = self._edges(data) if name == "edge_attr" else getattr(self, name)
             self._check(name, data.get(name), normalizer)
             if normalizer is not None and data.get(name) is not None:
                 data[name] = normalizer.encode(data[name])
@@ -69,9 +71,20 @@ class Normalized(nn.Module):
         out = self.model(data)
         return out if self.y is None else self.y.decode(out)
 
+    def _edges(self, data: Data) -> Normalizer | None:
+        """The normaliser of the data's ``edge_attr``."""
+        own = own_edge_attr(data)
+        if self._fitted and self.model.reads_edges and own != (self.own_edge_attr is not None):
+            here, there = ("an", "without") if own else ("no", "with")
+            raise ValueError(f"the data have {here} edge_attr of their own; the model was trained {there} it")
+        return self.own_edge_attr if own else self.edge_attr
+
+    @property
+    def _fitted(self) -> bool:
+        return any(getattr(self, name) is not None for name in (*INPUTS, "pos"))
+
     def _check(self, name: str, value: Tensor | None, normalizer: Normalizer | None) -> None:
-        fitted = any(getattr(self, other) is not None for other in (*INPUTS, "pos"))
-        if name in INPUTS and fitted and (value is None) != (normalizer is None):
+        if name in INPUTS and self._fitted and (value is None) != (normalizer is None):
             here, there = ("no", "with") if value is None else ("a field", "without")
             raise ValueError(f"the data have {here} {name}; the model was trained {there} it")
         if value is not None and normalizer is not None:
@@ -116,7 +129,8 @@ def normalized(
     first = as_mesh_data(samples[0], dtype)
     if isinstance(model, External):
         model.expect(first)
-    present = {name for name in ENCODED if model.prepare(first).get(name) is not None}
+    prepared = model.prepare(first)
+    present = {name for name in ENCODED if prepared.get(name) is not None}
 
     def each(name: str) -> Iterator[Tensor]:
         for sample in samples:
@@ -126,6 +140,8 @@ def normalized(
 
     modes = {"x": x, "theta": "channel", "edge_attr": "channel"}
     parts = {name: Normalizer.fit(each(name), modes[name]) for name in modes if name in present}
+    if own_edge_attr(prepared):
+        parts["own_edge_attr"] = parts.pop("edge_attr")
     if "time" in present:
         parts["time"] = Normalizer.span(each("time"))
     parts |= {"y": Normalizer.fit(each("y"), y), "pos": position_normalizer(lambda: each("pos"), pos)}

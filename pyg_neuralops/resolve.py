@@ -56,4 +56,6 @@ def import_path(value: Any) -> str:
     path = f"{value.__module__}:{value.__qualname__}"
     if "<" in path:
         raise ValueError(f"{path} is defined inside a function; move it to the top of a module to give it a name")
+    if value.__module__ == "__main__":
+        raise ValueError(f"{path} is defined in a script; move it to a module that can be imported, to give it a name")
     return path

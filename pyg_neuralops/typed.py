@@ -35,7 +35,7 @@ class Range:
 
 
 def typed(value: Any, hint: Any, name: str) -> Any:
-    """``value`` as the annotation ``hint`` has it: integers become floats and lists tuples where these are declared.
+    """``value`` as the annotation ``hint`` has it: integers become floats, and lists and tuples each other.
 
     Text, booleans and numbers never stand for each other. Checked are ``bool, int, float, str`` (or a path), unions,
     ``Literal``, tuples, lists and mappings of them, ranges (:class:`Range`), and ``Any`` for what JSON can hold; an
@@ -59,7 +59,11 @@ def typed(value: Any, hint: Any, name: str) -> Any:
     elif origin in (tuple, list, Sequence):
         if not isinstance(value, (tuple, list)):
             raise ValueError(f"{name}={value!r:.80}; a list is needed")
-        value = tuple(typed(item, inner[0], f"{name}[{index}]") for index, item in enumerate(value))
+        hints = [inner[0]] * len(value) if origin is not tuple or inner[1:] == (...,) else inner
+        if len(hints) != len(value):
+            raise ValueError(f"{name}={value!r:.80}; a list of {len(hints)} is needed")
+        items = [typed(item, one, f"{name}[{i}]") for i, (item, one) in enumerate(zip(value, hints, strict=True))]
+        value = items if origin is list else tuple(items)
     elif origin in (dict, Mapping):
         _check_names(value, name)
         value = {key: typed(item, inner[1], f"{name}.{key}") for key, item in value.items()}

@@ -135,6 +135,24 @@ def test_training_starts_from_a_checkpoint(name, tmp_path):
         start_from(build_model("graph-sage", in_channels=2, out_channels=1), path)
 
 
+def test_weights_do_not_go_into_a_model_of_other_settings(tmp_path):
+    """No weight's shape depends on k or, with a mask of the whole layer, on heads."""
+    settings = {"num_layers": 1, "patches": 8, "heads": 2, "soft_mask": "layer"}
+    model, data = trained(**settings)
+    path = save_model(tmp_path / "m.safetensors", model)
+    sizes = {"in_channels": 2, "out_channels": 1, "hidden_channels": 16, **settings}
+    fresh = build_model("la2former", **sizes)
+    torch.testing.assert_close(start_from(fresh, path)(data), model.model(data), rtol=0, atol=0)
+    other = build_model("la2former", **{**sizes, "patches": 4, "heads": 4})
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    for replace in ([], ["encoder", "decoder"]):
+        with pytest.raises(ValueError, match="has weights for ") as caught:
+            start_from(other, path, replace)
+        assert "heads=2, not 4" in str(caught.value)
+        assert "patches={'k': 8" in str(caught.value)
+    assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
+
+
 def test_every_flipped_bit_is_an_error_that_names_the_file(tmp_path):
     model, _ = trained(num_layers=1)
     whole = save_model(tmp_path / "m.safetensors", model, {"note": "x"}).read_bytes()

@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 import torch
 
+import pyg_neuralops.cli
 from pyg_neuralops.checkpoint import load_model, save_model
 from pyg_neuralops.cli import main
+from pyg_neuralops.cli.main import COMMANDS
 from pyg_neuralops.cli.options import pairs
 from pyg_neuralops.data import HDF5Meshes, read_hdf5, write_hdf5
 from pyg_neuralops.datasets import DATASETS, Darcy
+from pyg_neuralops.engine.tasks import TASKS
 from pyg_neuralops.models import build_model
 from pyg_neuralops.study.provenance import file_digest
 from pyg_neuralops.testing import random_mesh
@@ -301,6 +304,52 @@ def test_training_goes_on_from_a_checkpoint_of_older_settings(folder):
     assert found.patches.key == "knn(k=6, metric=Upwind(field='wind', stretch=6.0, both=False))"
     for key, value in old.state_dict().items():
         torch.testing.assert_close(found.state_dict()[key], value, rtol=0, atol=1e-29)
+
+
+NOTES = [
+    {"data": "darcy"},
+    {"data": ["darcy", 1]},
+    {"data": None},
+    {"data": {"names": "x", "units": {"y": 3}}},
+    {"data": {"names": {"y": [1]}, "units": ["m"]}},
+]
+
+
+@pytest.mark.parametrize("info", NOTES, ids=str)
+def test_what_a_user_notes_in_a_checkpoint_is_the_users(folder, capsys, info):
+    """Files with other notes give the errors and predictions of the file without any."""
+    sizes = {"in_channels": 1, "out_channels": 1, "hidden_channels": 8, "num_layers": 1}
+    model = build_model("graph-sage", **sizes)
+    found = []
+    for name, noted in (("plain", None), ("noted", info)):
+        save_model(f"{name}.safetensors", model, noted)
+        file = ["--checkpoint", f"{name}.safetensors", "--accelerator", "cpu"]
+        assert main(["evaluate", *file, "--dataset", "meshes.h5", "--out", f"{name}.json"]) == 0
+        assert main(["predict", *file, "--input", "meshes.h5", "--output", f"{name}.h5"]) == 0
+        samples, about = read_hdf5(f"{name}.h5")
+        said = json.loads((folder / f"{name}.json").read_text())
+        found.append((said["errors"], said["metrics"], about["names"], [sample.y.tolist() for sample in samples]))
+    assert found[0] == found[1]
+    assert found[0][0]["mean"] > 0
+
+
+@pytest.mark.parametrize("task", ["x", ["steady"], {"name": ["steady"]}], ids=str)
+def test_a_task_that_is_none_is_named(folder, capsys, task):
+    save_model("noted.safetensors", build_model("graph-sage", in_channels=1, out_channels=1), {"data": {"task": task}})
+    file = ["--checkpoint", "noted.safetensors"]
+    message = f"names the task {task!r}; a name with its arguments is needed"
+    assert message in refused(capsys, "evaluate", *file, "--dataset", "meshes.h5")
+    assert message in refused(capsys, "predict", *file, "--input", "meshes.h5", "--output", "out.h5")
+    assert not (folder / "out.h5").exists()
+
+
+def test_every_task_and_command_is_in_the_help(capsys):
+    for command in ("data", "train", "evaluate", "compare"):
+        assert main([command, "--help"]) == 0
+        said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert all(name in said for name in TASKS)
+        assert "package.module:Class of your own" in said
+    assert all(name in pyg_neuralops.cli.__doc__ for name in COMMANDS)
 
 
 def test_divergence_is_one_line(folder, capsys):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch_geometric.data import Batch, Data
 
+from pyg_neuralops.checkpoint import load_model, save_model
 from pyg_neuralops.data import MeshData, mesh_loader
 from pyg_neuralops.data.prepared import settled
 from pyg_neuralops.models import build_model
@@ -120,6 +121,66 @@ def test_a_sample_without_edges_does_not_touch_the_rest(name):
     alone = normalized(inner, [random_mesh(1, seed=s) for s in range(3)])
     assert torch.equal(alone.edge_attr.std, torch.ones_like(alone.edge_attr.std))
     assert alone(random_mesh(1)).isfinite().all()
+
+
+class ReadsEdges(nn.Module):
+    """A user's own module that adds up what the edges of a node carry, where there are any."""
+
+    def __init__(self, in_channels):
+        super().__init__()
+        self.in_channels, self.net = in_channels, nn.Linear(in_channels, 1)
+
+    def forward(self, data):
+        out = self.net(data.x)
+        edges = data.get("edge_attr")
+        return out if edges is None else out.index_add(0, data.edge_index[1], edges[:, :1])
+
+
+def with_edges(seed):
+    data = random_mesh(20, seed=seed)
+    data.edge_index, data.edge_attr = torch.randint(20, (2, 40)), 5 + torch.randn(40, 3)
+    return data
+
+
+@pytest.mark.parametrize("name", ["mesh-graph-net", "own"])
+def test_edges_of_ones_own_are_there_in_training_and_after_or_never(name, tmp_path):
+    torch.manual_seed(0)
+    owns, bare = [with_edges(seed) for seed in range(3)], [random_mesh(20, seed=seed) for seed in range(3)]
+    sizes = {"in_channels": 2, "out_channels": 1, "hidden_channels": 16, "num_layers": 1}
+
+    def fitted(samples):
+        return normalized(ReadsEdges(2) if name == "own" else build_model(name, **sizes), samples)
+
+    model = fitted(owns)
+    edges = torch.cat([sample.edge_attr for sample in owns])
+    torch.testing.assert_close(model.own_edge_attr.mean, edges.mean(0))
+    assert model.edge_attr is None
+    encoded = owns[0].clone()
+    encoded.x, encoded.edge_attr = model.x.encode(encoded.x), (encoded.edge_attr - edges.mean(0)) / edges.std(0, False)
+    encoded.coords = model.pos.encode(encoded.pos)
+    torch.testing.assert_close(model(owns[0]), model.y.decode(model.model(encoded)), rtol=1e-4, atol=1e-5)
+    assert_batch_invariant(model, owns)
+    with pytest.raises(ValueError, match="the data have no edge_attr of their own; the model was trained with it"):
+        model(bare[0])
+    without = fitted(bare)
+    assert without(bare[0]).isfinite().all()
+    for sample in (owns[0], next(iter(mesh_loader(owns, 3)))):
+        with pytest.raises(ValueError, match="the data have an edge_attr of their own; the model was trained without"):
+            without(sample)
+    if name != "own":
+        again = load_model(save_model(tmp_path / "m.safetensors", model))
+        assert torch.equal(again(owns[0]), model(owns[0]))
+        with pytest.raises(ValueError, match="no edge_attr of their own"):
+            again(bare[0])
+
+
+def test_edges_that_a_model_does_not_read_change_nothing():
+    torch.manual_seed(0)
+    model = build_model("lrsa", in_channels=2, out_channels=1, hidden_channels=16, num_layers=1)
+    owns, bare = [with_edges(seed) for seed in range(3)], [random_mesh(20, seed=seed) for seed in range(3)]
+    for samples in (owns, bare):
+        wrapped = normalized(model, samples)
+        assert torch.equal(wrapped(owns[0]), wrapped(bare[0]))
 
 
 def with_globals(seed, nodes=20):

@@ -1,6 +1,8 @@
 """Names and import paths."""
 
 import collections
+import subprocess
+import sys
 
 import pytest
 
@@ -50,3 +52,11 @@ def test_a_class_without_a_name_of_its_own_has_no_path():
 
     with pytest.raises(ValueError, match="inside a function"):
         import_path(Local)
+
+
+def test_a_class_in_a_script_has_no_path(tmp_path):
+    """Another process has another ``__main__``."""
+    script = tmp_path / "script.py"
+    script.write_text("from pyg_neuralops.resolve import import_path\nclass Q: pass\nimport_path(Q)\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert "ValueError: __main__:Q is defined in a script; move it to a module" in done.stderr

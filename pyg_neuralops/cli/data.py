@@ -22,7 +22,7 @@ class Data:
     """Generate a dataset (or read a file) and say what is in it; without a name, list the datasets."""
 
     dataset: tyro.conf.Positional[str] = ""
-    """The dataset's name, or the path of an .h5 file."""
+    """The dataset's name, the path of an .h5 file, or package.module:Class of your own."""
     source: SourceOptions = field(default_factory=SourceOptions)
     from_: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """A folder with the official files, which are then converted."""

@@ -31,10 +31,10 @@ class Evaluate:
     """Allow the checkpoint to name a class of your own, which is then imported."""
 
     def run(self) -> None:
-        from ..checkpoint import load_info, load_model
+        from ..checkpoint import load_model
         from ..data import mesh_loader
         from ..engine import evaluate, make_task, task_of
-        from ..study.data import load_split, task_settings
+        from ..study.data import load_split, task_settings, trained_on
         from ..study.machine import compute_device
         from ..study.provenance import environment, write_json
         from ..study.run import check_channels
@@ -46,13 +46,13 @@ class Evaluate:
         if out.suffix != ".json":
             raise ValueError(f"out={self.out!r}; the errors are written to a .json file")
         model = load_model(self.checkpoint, trust_import=self.trust_import)
-        trained = load_info(self.checkpoint).get("data", {})
+        trained = trained_on(self.checkpoint)
         choice = self.data.choice(self.data.dataset)
         samples, info = load_split(choice, self.split)
         if choice.task:
             task = make_task(**task_settings(choice))
         else:  # what it was trained for, at the arguments that are given
-            asked = {"name": "steady", **trained.get("task", {}), **(choice.task_args or {})}
+            asked = {"name": "steady", **trained["task"], **(choice.task_args or {})}
             task = task_of({"task": asked}, self.trust_import)
         if samples[0].get("y") is None:
             raise ValueError(f"{self.data.dataset} has no target fields y to compare with; use predict")

@@ -29,7 +29,8 @@ class SourceOptions:
     split_seed: Seed = 0
     """Fixes the random split of data that bring none."""
     task: str | None = None
-    """steady, steady-gradient, next-frame, time-query or package.module:Class; the dataset's own by default."""
+    """steady, steady-gradient, next-frame, time-query, graph-value or package.module:Class; by default the
+    dataset's own."""
     task_args: tuple[str, ...] = ()
     """Arguments of the task, as name=value."""
     root: str | None = None

@@ -28,10 +28,10 @@ class Train:
     """A checkpoint to train on from: its model and weights are taken, --model and the size are not."""
     replace: tuple[str, ...] = ()
     """With --from, parts to start anew where channels differ: encoder, decoder."""
-    metrics: tuple[str, ...] = ()
-    """Further metrics of the result, package.module:function of your own."""
     trust_import: bool = False
     """Allow the checkpoint to name classes of your own, which are then imported."""
+    metrics: tuple[str, ...] = ()
+    """Further metrics of the result, package.module:function of your own."""
     seed: Seed = 0
     """Of initial weights and batches."""
     out: str = "runs/train"

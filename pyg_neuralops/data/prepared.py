@@ -33,6 +33,24 @@ def made_edges(data: Data) -> tuple[str, ...]:
     return ("edge_attr",) if key.startswith("given#") else ("edge_index", "edge_attr")
 
 
+OWN = "own#"
+"""The key of edges and attributes that came with a sample, beside prepared ones in a batch."""
+
+
+def own_edge_attr(data: Data) -> bool:
+    """Whether ``edge_attr`` came with the sample or batch, and was not prepared from positions.
+
+    Raises:
+        ValueError: for a batch in which it came with some samples only.
+    """
+    found = data.get("edge_key")
+    keys = [found] if isinstance(found, str) else found or [OWN]
+    own = {key.startswith(OWN) for key in keys}
+    if data.get("edge_attr") is not None and len(own) > 1:
+        raise ValueError("some samples of the batch came with an edge_attr of their own, others did not")
+    return data.get("edge_attr") is not None and own == {True}
+
+
 def digests(data: Data, nodes: Sequence[str], cells: Sequence[str] = ()) -> list[str]:
     """A digest of each sample of a batch (or of the one sample): of its fields ``nodes`` and index fields ``cells``.
 

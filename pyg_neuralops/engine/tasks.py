@@ -50,7 +50,7 @@ def task_of(info: Mapping[str, Any], trust_import: bool = False) -> Task:
         ValueError: for a task that is not of this library and not trusted, or cannot be made.
     """
     found = info.get("task", {})
-    if not isinstance(found, Mapping):
+    if not isinstance(found, Mapping) or not isinstance(found.get("name", "steady"), str):
         raise ValueError(f"the checkpoint names the task {found!r}; a name with its arguments is needed")
     name = found.get("name", "steady")
     if name not in TASKS and not trust_import:

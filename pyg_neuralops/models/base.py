@@ -14,7 +14,7 @@ from ..data import Mesh, as_mesh_data, input_parts, node_inputs
 from ..data.convert import FLOATS
 from ..nn import MLP, Block, Positions
 from ..nn.initial import copy_tensors
-from ..transforms import KNNPatches
+from ..transforms import GraphEdges, KNNPatches
 from .arguments import kept_arguments
 
 
@@ -36,6 +36,12 @@ class NeuralOperator(nn.Module):
     def transforms(self) -> Sequence[BaseTransform]:
         """What ``prepare`` applies."""
         return ()
+
+    @property
+    def reads_edges(self) -> bool:
+        """Whether ``edge_attr`` may be read: a model of this library prepares the edges that it reads."""
+        is_own = type(self).__module__.partition(".")[0] != __name__.partition(".")[0]
+        return is_own or any(isinstance(transform, GraphEdges) for transform in self.transforms)
 
     def prepare(self, data: Data) -> Data:
         """A shallow copy of ``data`` with what the model needs; what is there already is checked and kept.

@@ -73,6 +73,10 @@ class External(NeuralOperator):
         own = kept_arguments(self.module) if self.arguments is None else self.arguments
         return {**{name: getattr(self, name) for name in SIZES}, **own}
 
+    @property
+    def reads_edges(self) -> bool:
+        return True
+
     def prepare(self, data: Data) -> Data:
         return self.module.prepare(data) if isinstance(self.module, Prepares) else data
 

@@ -29,7 +29,7 @@ def check_rebuilt(model: NeuralOperator, name: str, config: dict[str, Any]) -> N
         if there[argument] != value:
             raise ValueError(
                 f"{name}, built again from a checkpoint, has {argument}={there[argument]}, not {value}: its "
-                f"constructor must keep the argument under self.{argument} as it was given, for nobody to change"
+                f"constructor must keep the argument under self.{argument} as it was given, unchanged"
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch_geometric.data import Data
 
+from ..checkpoint import load_info
 from ..data import MeshData, checked, field_of
 from ..engine import Task, make_task
 from ..transforms import Standardize
@@ -128,6 +130,27 @@ def task_settings(choice: DataChoice) -> dict[str, Any]:
     if choice.task is not None:
         return {"name": choice.task, **(choice.task_args or {})}
     return {**own_task(choice.dataset), **(choice.task_args or {})}
+
+
+def trained_on(checkpoint: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a checkpoint says of its data: ``task``, and the ``names`` and ``units`` of channels of y; each a table.
+
+    Its ``info`` is the user's to fill: names and units of another form say nothing.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`pyg_neuralops.checkpoint.load_info`; for a task that is no table.
+    """
+    about = load_info(checkpoint).get("data")
+    about = about if isinstance(about, Mapping) else {}
+    task, labels = about.get("task", {}), {}
+    if not isinstance(task, Mapping):
+        raise ValueError(f"{checkpoint} names the task {task!r}; a name with its arguments is needed")
+    for key in ("names", "units"):
+        table = about.get(key)
+        found = table.get("y") if isinstance(table, Mapping) else None
+        known = isinstance(found, list) and all(isinstance(name, str) for name in found)
+        labels[key] = {"y": found} if found and known else {}
+    return {"task": task, **labels}
 
 
 def prepared(samples: Sequence[Data], what: str) -> list[MeshData]:

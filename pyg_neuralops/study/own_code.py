@@ -1,4 +1,8 @@
-"""``code_digests``: what a user's own classes do, as the files of their source say."""
+"""``code_digests``: what a user's own classes do, as the files of their source say.
+
+A file that is edited while its code runs does not count before the code is imported again: each is read once for an
+import, when it is first asked for.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from typing import Any
 
 LIBRARY = __name__.partition(".")[0]
 PATH = re.compile(r"([^\W\d][\w.]*:[^\W\d][\w.]*)(\(.*\))?", re.DOTALL)
+
+READ: dict[Path, tuple[Any, bytes]] = {}  # files of imported modules: the import, and what was read for it
 
 
 def import_paths(value: Any) -> Iterator[str]:
@@ -47,7 +53,7 @@ def _digest(name: str) -> str:
         return ""
     root = package[0].parent if package else Path(str(file)).parent
     installed = root.name in ("site-packages", "dist-packages")
-    seen: dict[str, bytes] = {} if package else {name: Path(str(file)).read_bytes()}
+    seen: dict[str, bytes] = {} if package else {name: _source(name, Path(str(file)))}
     waiting = _with_parents(name) if package else list(_imports(seen[name], name, False))
     while waiting:
         found = waiting.pop()
@@ -55,12 +61,23 @@ def _digest(name: str) -> str:
         path = root.joinpath(*found.split("."))
         source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         if own and found not in seen and source.is_file():
-            seen[found] = source.read_bytes()
+            seen[found] = _source(found, source)
             waiting += _imports(seen[found], found, path.is_dir())
     whole = hashlib.sha256()
     for found, content in sorted(seen.items()):
         whole.update(f"{found} {len(content)} ".encode() + content)
     return whole.hexdigest()[:12]
+
+
+def _source(name: str, path: Path) -> bytes:
+    """The file of a module, as it was when first asked for since the module's import."""
+    module = sys.modules.get(name)
+    if module is None:  # to be imported later, as the file will be then
+        return path.read_bytes()
+    imported = module.__spec__ or module  # a spec is of one import: importlib.reload makes another
+    if path not in READ or READ[path][0] is not imported:
+        READ[path] = imported, path.read_bytes()
+    return READ[path][1]
 
 
 def _imports(source: bytes, name: str, is_package: bool) -> Iterator[str]:

@@ -6,11 +6,11 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import load_info, load_model
+from ..checkpoint import load_model
 from ..data import mesh_loader, read_hdf5, write_hdf5
 from ..engine import collect, predict, task_of
 from ..plotting import plot_predictions, save_figure
-from .data import ready
+from .data import ready, trained_on
 from .machine import compute_device
 from .run import check_channels
 from .scores import summaries
@@ -49,7 +49,7 @@ def predict_file(
     device = compute_device(accelerator)
     _check_names(checkpoint, source, target, picture, overwrite)
     model = load_model(checkpoint, trust_import=trust_import)
-    trained = load_info(checkpoint).get("data", {})
+    trained = trained_on(checkpoint)
     task = task_of(trained, trust_import=trust_import)
     samples, about = read_hdf5(source)
     if not 0 <= sample < len(samples):
@@ -60,14 +60,13 @@ def predict_file(
     errors = None
     if inputs[0].get("y") is not None and inputs[0].y.shape[1] == fields[0].shape[1]:
         scores = collect(task, zip(fields, inputs, strict=True))
-        names = trained.get("names", {}).get("y") or about["names"].get("y", ())
+        names = trained["names"].get("y") or about["names"].get("y", ())
         errors = summaries(scores, names, inputs)
 
     labels = {key: {**about[key]} for key in ("names", "units")}
     for key, found in labels.items():
         found.pop("y", None)
-        if trained.get(key, {}).get("y"):
-            found["y"] = trained[key]["y"]
+        found.update(trained[key])
     # Before the predictions: a picture that fails must not leave an output that the same command then refuses.
     if picture is not None:
         item = inputs[sample]

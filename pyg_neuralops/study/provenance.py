@@ -59,16 +59,25 @@ def _git() -> dict[str, Any] | None:
     }
 
     def ask(*words: str, settings: Mapping[str, str] = SAFE, codes: Sequence[int] = (0,)) -> str:
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        command = ["git", "--no-pager", *options, *words]
+        # Not as -c name=value, which ends a name at its first "=".
+        given = {"GIT_CONFIG_COUNT": str(len(settings))}
+        for index, (name, value) in enumerate(settings.items()):
+            given |= {f"GIT_CONFIG_KEY_{index}": name, f"GIT_CONFIG_VALUE_{index}": value}
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=10, env=environ, stdin=subprocess.DEVNULL
+            ["git", "--no-pager", *words],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            env=environ | given,
+            stdin=subprocess.DEVNULL,
         )
         if done.returncode not in codes:
             raise subprocess.SubprocessError(done.stderr)
         return done.stdout.strip()
 
     try:
+        if ask("config", "--get", "core.hooksPath") != os.devnull:
+            return None  # git before 2.31 takes no settings from the environment
         commit = ask("rev-parse", "--verify", "HEAD")
         # Filters (clean, process) run on files that git takes for changed. None at all answers 1.
         filters = ask("config", "--name-only", "-z", "--get-regexp", r"^filter\.", codes=(0, 1)).split("\0")

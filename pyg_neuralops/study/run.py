@@ -23,7 +23,7 @@ from .data import Splits
 from .machine import check_machine, compute_device
 from .own_code import code_digests
 from .provenance import environment, file_digest, read_json, read_result, write_json
-from .scores import check_metrics, own_metrics, summaries
+from .scores import check_metrics, own_metrics, rescored, summaries
 from .settings import Recipe
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def train_run(
     """Train, select, and score the test split with the weights selected; a finished run is read from its file.
 
     A finished run that has not been scored by one of ``metrics`` reads the test split again for that, with the same
-    weights: it is not trained, and nothing is selected anew.
+    weights: it is not trained, and nothing is selected anew; ``scored_with`` is the environment of that.
 
     Args:
         splits, prepared: the samples, as they are and as this model needs them.
@@ -162,7 +162,8 @@ def train_run(
     names = splits.info.get("names", {}).get("y", ())
     check_metrics(metrics, splits.task, splits.test, names)
     own = own_metrics(metrics)
-    if path.exists() and not unscored(found := read_result(out), own):
+    found = read_result(out) if path.exists() else None
+    if found is not None and not unscored(found, own):
         return found
     write_json(out / "run.json", this, of="run")
     start = time.perf_counter()
@@ -189,6 +190,11 @@ def train_run(
     )
     test, device = mesh_loader(prepared.test, **limits), compute_device(recipe.accelerator)
     scores = evaluate(model, test, task, device, metrics=list(own))
+    errors = summaries(scores, names, splits.test)
+    if found is not None:
+        report = {**rescored(found, errors, own), "scored_with": environment()}
+        write_json(path, report, of=this)
+        return report
     report = {
         "model": label or name,
         "class": name,
@@ -198,7 +204,7 @@ def train_run(
         "initial": origin,
         "data": splits.info,
         "parameters": sum(p.numel() for p in inner.parameters() if p.requires_grad),
-        **summaries(scores, names, splits.test),
+        **errors,
         "own_metrics": own,
         "best_epoch": result.best_epoch,
         "best_val": result.best_val,

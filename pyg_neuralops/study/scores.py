@@ -103,6 +103,16 @@ def own_metrics(metrics: Sequence[str]) -> dict[str, str]:
     return code_digests(own)
 
 
+def rescored(result: Mapping[str, Any], found: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, Any]:
+    """A finished ``result`` with the summaries ``found`` of further metrics ``own``.
+
+    What is told of the training stays, and so do metrics of the user's that are not asked for now.
+    """
+    kept = {name: value for name, value in result["metrics"].items() if name.partition("/")[0] not in own}
+    metrics = {**kept, **found["metrics"]}
+    return {**result, "test": found["test"], "metrics": metrics, "own_metrics": {**result["own_metrics"], **own}}
+
+
 def check_metrics(asked: Sequence[str], task: Task, samples: Sequence[MeshData], names: Sequence[str]) -> None:
     """Raise, before anything is trained, for a metric that the task does not give and nobody brings."""
     found = collect(task, [(samples[0].y, samples[0])], [name for name in asked if ":" in name])

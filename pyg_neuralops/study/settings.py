@@ -54,7 +54,8 @@ class DataChoice(Settings):
     split_seed: Seed = 0
     """Fixes the random split of data that bring none."""
     task: str | None = None
-    """steady, steady-gradient, next-frame, time-query or package.module:Class; the dataset's own by default."""
+    """steady, steady-gradient, next-frame, time-query, graph-value or package.module:Class; by default the
+    dataset's own."""
     task_args: Mapping[str, Any] | None = None
     """Arguments of the task, such as times=20 for time-query."""
     root: str | None = None

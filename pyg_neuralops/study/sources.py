@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +112,9 @@ def _own(choice: DataChoice, make: Callable[..., Any], whole: bool) -> tuple[Par
         raise ValueError(f"{what} has no argument root, so root={choice.root!r} leads nowhere")
     names: list[str | None] = [*SPLITS] if "split" in takes else [None]
     calls = {name: given if name is None else {**given, "split": name} for name in names}
-    with _same_code(folder, choice) if "root" in takes else nullcontext():
-        sets = {name: make(**call) for name, call in calls.items()}
+    if "root" in takes:
+        _same_code(folder, choice)
+    sets = {name: make(**call) for name, call in calls.items()}
     labels = _labels(sets[names[0]], what)
     info = {"folder": str(folder) if "root" in takes else ".", "source": choice.dataset, **labels}
     if None in sets:
@@ -122,22 +122,31 @@ def _own(choice: DataChoice, make: Callable[..., Any], whole: bool) -> tuple[Par
     return _by_protocol(choice, {str(name): _samples(found, f"{what}, {name}") for name, found in sets.items()}), info
 
 
-@contextmanager
-def _same_code(folder: Path, choice: DataChoice) -> Iterator[None]:
-    """Notes in ``folder`` what made its content: PyG would hand out what older code has processed.
+def _same_code(folder: Path, choice: DataChoice) -> None:
+    """Note in ``folder`` what makes its content, before it is made: PyG would hand out what older code has processed.
 
     Raises:
-        ValueError: if other code or arguments did; says what to remove.
+        ValueError: if other code or arguments did, or nobody knows which; says what to remove.
     """
-    note = folder / "pyg_neuralops.json"
+    note, processed = folder / "pyg_neuralops.json", folder / "processed"
     here = {"code": code_digests(choice.dataset), "arguments": dict(choice.dataset_args)}
-    if note.is_file() and read_json(note) != json.loads(json.dumps(here)):
+    if not note.is_file() and processed.is_dir() and any(processed.iterdir()):
         raise ValueError(
-            f"{folder} holds what other code or arguments of {choice.dataset} made; remove {folder / 'processed'} and "
+            f"{processed} was made by code or arguments of {choice.dataset} that nothing tells of; remove it to have "
+            "it made again, or choose another root"
+        )
+    if note.is_file() and read_json(note) != json.loads(json.dumps(here)) and _holds_more(folder, note):
+        raise ValueError(
+            f"{folder} holds what other code or arguments of {choice.dataset} made; remove {processed} and "
             f"{note}, or choose another root"
         )
-    yield
     write_json(note, here)
+
+
+def _holds_more(folder: Path, note: Path) -> bool:
+    """Whether a dataset's folder has files besides the note and those that it starts from."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path != note)
+    return any(path.relative_to(folder).parts[0] != "raw" for path in files)
 
 
 def _samples(found: Any, what: str) -> list[Any]:

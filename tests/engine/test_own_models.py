@@ -7,7 +7,7 @@ import torch
 from own import Doubled, DoubledOperator, Frequencies, Kept, Lazy, Pointwise, Stateful, Tied
 from toy import toy_samples
 
-from pyg_neuralops.checkpoint import load_model, save_model
+from pyg_neuralops.checkpoint import load_model, save_model, start_from
 from pyg_neuralops.data import mesh_loader
 from pyg_neuralops.engine import evaluate, fit
 from pyg_neuralops.models import build_model
@@ -93,6 +93,18 @@ def test_remembered_arguments_are_saved_and_must_not_change_later(tmp_path):
     torch.set_rng_state(state)
     save_model(path, again)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_weights_of_an_own_module_start_one_of_the_same_settings(tmp_path):
+    """Defaults count as what they are, whether they were named or not."""
+    samples = toy_samples(2)
+    sizes = {"in_channels": 1, "out_channels": 1}
+    model = normalized(build_model("own:Doubled", **sizes), samples)
+    path = save_model(tmp_path / "m.safetensors", model)
+    fresh = start_from(build_model("own:Doubled", **sizes, scale=1.0), path)
+    assert torch.equal(fresh(samples[0]), model.model(samples[0]))
+    with pytest.raises(ValueError, match=r"weights for scale=1.0, not 3.0"):
+        start_from(build_model("own:Doubled", **sizes, scale=3.0), path)
 
 
 def test_a_bug_in_a_constructor_is_shown_as_it_is():

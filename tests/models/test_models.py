@@ -184,9 +184,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("name", "given", "message"), WRONG)
 def test_values_of_another_kind_are_named(name, given, message):
-    with pytest.raises(
-        ValueError, match=rf"^cannot build model '{name}': {message}" if "patches" not in given else message
-    ):
+    start = "" if "patches" in given else f"^cannot build model '{name}': "
+    with pytest.raises(ValueError, match=start + message):
         build_model(name, in_channels=1, out_channels=1, **given)
 
 
@@ -203,7 +202,17 @@ def test_sizes_of_another_kind_are_named(name):
     assert [p.shape for p in same.parameters()] == [p.shape for p in whole.parameters()]
 
 
+class Noted(torch.nn.Linear):
+    """A user's own, whose annotations are its own business."""
+
+    def __init__(self, in_channels: int, out_channels: int, widths: tuple[int, ...]):
+        super().__init__(in_channels, out_channels)
+        self.widths = widths
+
+
 def test_a_users_own_class_is_given_what_it_is_given():
+    widths = [4, "five"]
+    assert build_model(f"{__name__}:Noted", in_channels=1, out_channels=1, widths=widths).module.widths is widths
     with pytest.raises(ValueError, match="no argument 'width'; choose from"):
         build_model(f"{__name__}:Own", in_channels=1, out_channels=1, width=3)
 

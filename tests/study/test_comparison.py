@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -147,6 +148,12 @@ class Mine(torch.nn.Module):
     compare(one, progress=False)
     compare(one, progress=False)
     source.write_text(code.replace("self.linear(data.x)", "2 * self.linear(data.x)"))
+    more = replace(one, seeds=2)
+    results = compare(more, progress=False)  # of this process, in which the old code goes on
+    assert [run["seed"] for run in results["runs"]] == [0, 1]
+    codes = [json.loads(Path(one.out, "mine_Mine", f"seed{seed}", "run.json").read_text())["code"] for seed in (0, 1)]
+    assert codes[0] == codes[1]
+    sys.modules.pop("mine")
     with pytest.raises(ValueError, match=r"holds another run \(code of mine:Mine="):
         compare(one, progress=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -104,6 +105,13 @@ def settings(package: str, **changes) -> dict:
     return found | changes
 
 
+def edit(path: Path, text: str) -> None:
+    """A file's new text, imported anew as in a new process."""
+    path.write_text(text)
+    for name in [name for name in sys.modules if name.partition(".")[0] == path.parent.name]:
+        sys.modules.pop(name)
+
+
 def parts_of(package: str):
     return importlib.import_module(f"{package}.parts")
 
@@ -143,7 +151,38 @@ def test_what_other_code_has_processed_is_not_taken(package, tmp_path):
     load_splits(choice)
     with pytest.raises(ValueError, match=r"datasets/Set holds what other code or arguments of .* made; remove"):
         load_splits(DataChoice(dataset=choice.dataset, dataset_args={"count": 6}))
-    (tmp_path / package / "helper.py").write_text("FACTOR = 3.0\n")
+    edit(tmp_path / package / "helper.py", "FACTOR = 3.00\n")
+    with pytest.raises(ValueError, match="datasets/Set holds what other code"):
+        load_splits(choice)
+    shutil.rmtree("datasets/Set/processed")
+    first = load_splits(choice).train[0]
+    torch.testing.assert_close(first.y, 3 * first.x + first.pos[:, :1])
+
+
+def test_what_nobody_knows_the_code_of_is_not_taken(package, tmp_path):
+    """A folder that was made before, without this library."""
+    parts_of(package).Set("datasets/Set", count=5)
+    edit(tmp_path / package / "helper.py", "FACTOR = 3.00\n")
+    choice = DataChoice(dataset=f"{package}.parts:Set", dataset_args={"count": 5})
+    with pytest.raises(
+        ValueError, match=r"datasets/Set/processed was made by code .* that nothing tells of; remove it"
+    ):
+        load_splits(choice)
+    shutil.rmtree("datasets/Set/processed")
+    first = load_splits(choice).train[0]
+    torch.testing.assert_close(first.y, 3 * first.x + first.pos[:, :1])
+
+
+def test_what_was_processed_before_an_error_is_known(package, tmp_path):
+    """The set of the second split fails, after the first has processed all."""
+    parts = tmp_path / package / "parts.py"
+    fails = "\n        if split == 'val' and FACTOR == 2:\n            raise RuntimeError('no more')\n"
+    parts.write_text(PARTS.replace("        self.count = count\n", f"        self.count = count{fails}"))
+    choice = DataChoice(dataset=f"{package}.parts:Set", dataset_args={"count": 5})
+    with pytest.raises(RuntimeError, match="no more"):
+        load_splits(choice)
+    assert Path("datasets/Set/processed/val.pt").exists()
+    edit(tmp_path / package / "helper.py", "FACTOR = 3.00\n")
     with pytest.raises(ValueError, match="datasets/Set holds what other code"):
         load_splits(choice)
 
@@ -177,7 +216,7 @@ def test_changed_code_is_another_run(package, tmp_path, file):
     compare(comparison, progress=False)
     before = Path("python/results.json").stat().st_mtime_ns
     path = tmp_path / package / file
-    path.write_text(path.read_text() + "\n# another version\n")
+    edit(path, path.read_text() + "\n# another version\n")
     with pytest.raises(ValueError, match="holds what other code"):
         compare(comparison, progress=False)
     for left in Path("datasets/Set").rglob("*"):

@@ -29,12 +29,16 @@ def folder(tmp_path, monkeypatch) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    for name in FILES:  # of a test before
-        module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        monkeypatch.delitem(sys.modules, module, raising=False)
+    start_anew()  # of a test before
+    return tmp_path
+
+
+def start_anew():
+    """The modules as a new process has them."""
+    for name in FILES:
+        sys.modules.pop(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."), None)
     for name in ("pack.metric", "other"):
         importlib.import_module(name)
-    return tmp_path
 
 
 def test_import_paths_are_found_wherever_they_stand():
@@ -54,7 +58,23 @@ def test_what_runs_counts(folder, name):
     assert set(before) == {"pack.metric:Metric", "other:f"}
     path = folder / name
     path.write_text(path.read_text() + "w = 4\n")
+    start_anew()
     after = code_digests("pack.metric:Metric", "other:f")
     changed = {path for path in before if before[path] != after[path]}
     owner = {"other.py": {"other:f"}, "pack/unused.py": set()}
     assert changed == owner.get(name, {"pack.metric:Metric"})
+
+
+@pytest.mark.parametrize("name", ["pack.metric", "pack.near", "lone", "other"])
+def test_an_edit_counts_once_it_is_imported(folder, name):
+    """Until then the code that runs is the one that was there before."""
+    before = code_digests("pack.metric:Metric", "other:f")
+    path = folder.joinpath(*name.split(".")).with_suffix(".py")
+    path.write_text(path.read_text() + "w = 4\n")
+    assert code_digests("pack.metric:Metric", "other:f") == before
+    importlib.reload(sys.modules[name])
+    assert sys.modules[name].w == 4
+    after = code_digests("pack.metric:Metric", "other:f")
+    assert {path for path in before if before[path] != after[path]} == {
+        "other:f" if name == "other" else "pack.metric:Metric"
+    }

@@ -83,13 +83,15 @@ def repository(tmp_path, monkeypatch):
         git(place, "add", ".")
         git(place, "commit", "-qm", "one")
     git(folder, "submodule", "--quiet", "add", str(inner), "sub")
-    (folder / ".gitattributes").write_text("*.txt filter=evil\n")
+    (folder / "b.dat").write_text("one\n")
+    (folder / ".gitattributes").write_text("*.txt filter=evil\n*.dat filter=a=b\n")
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "two")
     git(folder, "config", "core.fsmonitor", script("fsmonitor"))
     git(folder / "sub", "config", "core.fsmonitor", script("fsmonitor-sub"))
     git(folder, "config", "filter.evil.clean", script("clean"))
     git(folder, "config", "filter.evil.required", "true")
+    git(folder, "config", "filter.a=b.clean", script("clean-equals"))
     git(folder, "config", "diff.external", script("diff"))
     git(folder, "config", "core.pager", script("pager"))
     hooks = tmp_path / "hooks"
@@ -105,7 +107,8 @@ def repository(tmp_path, monkeypatch):
 def test_git_is_asked_and_runs_no_program_of_the_repository(repository, monkeypatch):
     ran = repository.parent / "ran"
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    os.utime(repository / "a.txt", (1, 1))  # so that git reads it again
+    for name in ("a.txt", "b.dat"):
+        os.utime(repository / name, (1, 1))  # so that git reads it again
     assert environment()["git"] == {"hash": head, "dirty": False}
     (repository / "a.txt").write_text("two\n")
     monkeypatch.setenv("GIT_DIR", "/nowhere")
@@ -113,7 +116,7 @@ def test_git_is_asked_and_runs_no_program_of_the_repository(repository, monkeypa
     assert not list(ran.iterdir())
     monkeypatch.delenv("GIT_DIR")
     subprocess.run(["git", "status"], check=False, capture_output=True)  # as it was asked before
-    assert {"fsmonitor", "fsmonitor-sub", "clean"} <= {path.name for path in ran.iterdir()}
+    assert {"fsmonitor", "fsmonitor-sub", "clean", "clean-equals"} <= {path.name for path in ran.iterdir()}
 
 
 def test_outside_of_a_repository_git_says_nothing(tmp_path, monkeypatch):

@@ -24,6 +24,8 @@ def largest(prediction, target, batch, weight, num_samples):
 
 def double(prediction, target, batch, weight, num_samples):
     return 2 * largest(prediction, target, batch, weight, num_samples)
+
+double_again = double
 """
 
 
@@ -150,6 +152,15 @@ def test_a_users_own_metric_is_scored_without_training_again(tmp_path, monkeypat
     assert own in after["baselines"]["mean"]["metrics"]
     assert own in (tmp_path / "out/table.md").read_text()
     assert compare(asked, progress=False)["runs"] == json.loads(json.dumps(after["runs"]))
+    more = compare(comparison(file, metrics=("relative_l2", "own_metric:double_again")), progress=False)
+    for first, old, new in zip(before["runs"], after["runs"], more["runs"], strict=True):
+        assert set(new["own_metrics"]) == {own, "own_metric:double", "own_metric:double_again"}
+        assert new["metrics"] == {**old["metrics"], "own_metric:double_again": old["metrics"]["own_metric:double"]}
+        assert new["scored_with"]["versions"] == first["environment"]["versions"]
+        changed = {"metrics", "own_metrics", "scored_with"}  # what is told of the training stays to the last digit
+        assert {key: new[key] for key in new if key not in changed} == {
+            key: first[key] for key in first if key not in changed
+        }
     with pytest.raises(ValueError, match=r"unknown metric 'rmse'; choose from \['relative_l2', "):
         compare(comparison(file, metrics=("rmse",), out=str(tmp_path / "other")), progress=False)
     assert not (tmp_path / "other").exists()
