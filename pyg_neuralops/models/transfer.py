@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..transforms import KNNPatches
+from ..transforms.patch_settings import foreign_metric
 from .arguments import constructor
 from .base import NeuralOperator
 from .external import External
@@ -42,7 +44,7 @@ def transfer(
             raise ValueError(f"{what} {name} of shape {there or None}; this model needs {here}{hint}")
     known = constructor(type(model.module if isinstance(model, External) else model)).known
     defaults = {name: parameter.default for name, parameter in known.items()}
-    one, two = defaults | dict(config), defaults | json.loads(json.dumps(model.config))
+    one, two = (defaults | _in_one_form(settings) for settings in (config, json.loads(json.dumps(model.config))))
     free = {name for part in replace for name in PARTS[part]}
     if isinstance(model, External):  # sizes that its first sample will tell
         free |= {name for names in PARTS.values() for name in names if two.get(name) is None}
@@ -51,3 +53,11 @@ def transfer(
         listed = ", ".join(f"{name}={one.get(name)!r}, not {two.get(name)!r}" for name in other)
         raise ValueError(f"{what} weights for {listed}; they would mean something else in this model")
     model.load_state_dict({name: found[name] for name in own})
+
+
+def _in_one_form(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with patches as ``to_config`` writes them; not those with a metric of somebody else."""
+    patches = config.get("patches")
+    if patches is None or foreign_metric(patches) is not None:
+        return dict(config)
+    return {**config, "patches": KNNPatches.of(patches).to_config()}
