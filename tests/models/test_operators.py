@@ -192,7 +192,7 @@ def test_fno_padding_and_modes():
     data = random_grid((5, 6))
     padded = build_model("fno", **SIZE, modes=[3, 4], padding=2)
     assert padded(data).shape == (30, 1)
-    assert padded.config["modes"] == [3, 4]
+    assert list(padded.config["modes"]) == [3, 4]
     assert build_model("fno", **SIZE, pos_dim=3, modes=20)(random_grid((2, 3, 4))).shape == (24, 1)
     for wrong in ({"modes": [3]}, {"modes": 0}, {"padding": -1}):
         with pytest.raises(ValueError, match="modes of at least 1"):
