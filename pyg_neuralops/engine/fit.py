@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, Trainer
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ..normalize import Normalized
@@ -19,6 +22,7 @@ from .clock import Clock
 from .identity import check_comparable, identity
 from .memory import peak_memory, reset_peak_memory
 from .module import Training
+from .optimizers import make_optimizer
 from .quiet import quiet
 from .record import Record, WholeFiles, check_vacant, read_record, sole_user
 from .schedule import OneCycle
@@ -58,7 +62,10 @@ def fit(
     task: Task | None = None,
     epochs: int | None = None,
     seconds: float | None = None,
+    optimizer: str = "adamw",
     lr: float = 1e-3,
+    lr_rest: float = 0.5,
+    lr_scalars: float = 1.0,
     weight_decay: float = 1e-5,
     clip: float | None = 0.1,
     pct_start: float = 0.3,
@@ -73,7 +80,7 @@ def fit(
     label: str = "",
     info: dict[str, Any] | None = None,
 ) -> FitResult:
-    """Train with AdamW and one cycle of the learning rate; on return the model holds the selected weights.
+    """Train with one cycle of the learning rate; on return the model holds the selected weights.
 
     A run that was killed goes on from its last whole epoch when it is started again with the same arguments, and
     under a budget of epochs reaches the same losses to the last digit. The caller's random state is left alone.
@@ -86,8 +93,10 @@ def fit(
         out: folder of the run, made when absent; see :class:`pyg_neuralops.engine.record.Record` for its files.
         task: ``SteadyField()`` by default.
         epochs, seconds: the budget, exactly one of them; seconds are of pure training.
-        lr, weight_decay, pct_start, div: peak of the learning rate, AdamW's decay, rising part of the cycle, and peak
-            over start.
+        optimizer: "adamw", "muon", or a user's own by import path (:func:`.optimizers.make_optimizer`).
+        lr, weight_decay, pct_start, div: peak of the learning rate, decoupled decay of weights, rising part of the
+            cycle, and peak over start.
+        lr_rest, lr_scalars: multiples of the rate, for what Muon leaves to AdamW, and for masks and gates.
         clip: largest norm of the gradient; None for no clipping.
         ema: decay of a moving average of the weights, which is then validated and kept.
         patience: stop after so many epochs without a better validation error.
@@ -114,14 +123,22 @@ def fit(
     for name, value in (("clip", clip), ("patience", patience)):
         if value is not None and value <= 0:
             raise ValueError(f"{name}={value}; it must be positive, or None")
+    for name, value in (("lr_rest", lr_rest), ("lr_scalars", lr_scalars)):
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name}={value}; it must be positive")
     if patience is not None and val_loader is None:
         raise ValueError(f"patience={patience} needs validation samples")
     settings: dict[str, Any] = dict(epochs=epochs, seconds=seconds, lr=lr, weight_decay=weight_decay, clip=clip)
     settings |= dict(pct_start=pct_start, div=div, ema=ema, patience=patience, seed=seed, precision=str(precision))
+    settings |= dict(optimizer=optimizer, lr_rest=lr_rest, lr_scalars=lr_scalars)
     schedule = OneCycle(lr, pct_start, div)
+
+    def make(model: nn.Module) -> torch.optim.Optimizer:
+        return make_optimizer(model, optimizer, lr, weight_decay, lr_rest=lr_rest, lr_scalars=lr_scalars)
 
     with draws_of_its_own():
         seed_draws(seed, 0)
+        make(model)  # refused before anything is read or written
         check_saving(model, task, train_loader.dataset[0])
         this = identity(model, task, train_loader, val_loader, settings)
     if resume:
@@ -135,7 +152,7 @@ def fit(
         spent[0] = budget.progress(epoch + batch / batches.num_batches, clock.seconds)
         return spent[0]
 
-    module = Training(model, task, schedule, spend, weight_decay)
+    module = Training(model, task, schedule, spend, make)
     callbacks: list[Callback] = [clock, record]
     callbacks += [] if averaging is None else [averaging]
     callbacks += [Bar(label, lambda: spent[0], lambda: record.history)] if progress else []

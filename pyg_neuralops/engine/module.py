@@ -1,16 +1,17 @@
-"""``Training``: one model, one task, AdamW and the one-cycle schedule, as Lightning wants it."""
+"""``Training``: one model, one task, an optimiser and the one-cycle schedule, as Lightning wants it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from .optimizers import set_rate
 from .schedule import OneCycle
 from .task import Task, selecting
 
@@ -21,7 +22,7 @@ class Training(LightningModule):
     task: what is predicted and how it is scored.
     schedule: learning rate by progress.
     progress: epoch, batch within it -> spent part of the budget, in [0, 1].
-    weight_decay: of AdamW, on every parameter.
+    make: the model -> its optimiser.
     """
 
     def __init__(
@@ -30,11 +31,11 @@ class Training(LightningModule):
         task: Task,
         schedule: OneCycle,
         progress: Callable[[int, int], float],
-        weight_decay: float,
+        make: Callable[[nn.Module], torch.optim.Optimizer],
     ):
         super().__init__()
         self.model, self.task, self.schedule = model, task, schedule
-        self.progress, self.weight_decay = progress, weight_decay
+        self.progress, self.make = progress, make
         self.lr = schedule(0.0)[0]
         self.losses: list[Tensor] = []
         self.rates: list[float] = []
@@ -42,17 +43,16 @@ class Training(LightningModule):
         self.errors: list[Tensor] = []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        lr, beta1 = self.schedule(0.0)
-        return torch.optim.AdamW(self.model.parameters(), lr, (beta1, 0.999), weight_decay=self.weight_decay)
+        optimizer = self.make(self.model)
+        set_rate(optimizer, *self.schedule(0.0))
+        return optimizer
 
     def on_train_epoch_start(self) -> None:
         self.losses, self.rates, self.sizes, self.errors = [], [], [], []
 
     def on_train_batch_start(self, batch: Data, batch_idx: int) -> None:
         self.lr, beta1 = self.schedule(self.progress(self.current_epoch, batch_idx))
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        for group in optimizer.param_groups:  # type: ignore[union-attr]
-            group["lr"], group["betas"] = self.lr, (beta1, 0.999)
+        set_rate(cast(torch.optim.Optimizer, self.optimizers(use_pl_optimizer=False)), self.lr, beta1)
 
     def training_step(self, batch: Data, batch_idx: int) -> Tensor:
         loss = self.task.loss(self.task.predict(self.model, batch), batch)

@@ -76,10 +76,16 @@ class Recipe(Settings):
     """Most samples in a batch; with a task in time, most single steps or times."""
     max_nodes: Count | None = None
     """Most nodes in a batch."""
+    optimizer: str = "adamw"
+    """adamw; muon (matrices of blocks and steps by Muon, the rest by AdamW); or package.module:Class of your own."""
     lr: Positive = 1e-3
     """Peak of the one-cycle learning rate."""
+    lr_rest: Positive = 0.5
+    """Of what Muon leaves to AdamW, as a multiple of lr."""
+    lr_scalars: Positive = 1.0
+    """Of soft masks, gates and temperatures, as a multiple of what they would have."""
     weight_decay: Annotated[float, Range(0)] = 1e-5
-    """Of AdamW."""
+    """Decoupled from the gradient."""
     clip: Positive | None = 0.1
     """Largest norm of the gradient."""
     pct_start: Part = 0.3
