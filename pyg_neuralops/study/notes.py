@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from .scores import of_metric
+
+FEW = 1000
+"""Steps below which rankings still change; see the studies of budgets in benchmarks."""
 
 TITLES = {
     "relative_l2": "Relative L2 error",
@@ -42,7 +46,26 @@ def notes(results: dict[str, Any], metrics: Sequence[str], head: Sequence[str]) 
     missing = [f"{name} n/a: {b['not_applicable']}" for name, b in results["baselines"].items() if "test" not in b]
     remarks = [f"{name}: {b['remark']}" for name, b in results["baselines"].items() if b.get("remark")]
     notes += [f"Baseline {note}." for note in missing + remarks]
-    return notes + _left_out(results, metrics) + _mixed(runs)
+    return notes + untrained(results) + _left_out(results, metrics) + _mixed(runs)
+
+
+def untrained(results: dict[str, Any]) -> list[str]:
+    """Which models were given too little to be compared: fewer than :data:`FEW` steps, or an error above that of the
+    best trivial baseline (by the metric that selects the weights, of which less is better)."""
+    levels = {name: b["test"]["mean"] for name, b in results["baselines"].items() if "test" in b}
+    levels = {name: level for name, level in levels.items() if level is not None}
+    found = []
+    for model in dict.fromkeys(run["model"] for run in results["runs"]):
+        runs = [run for run in results["runs"] if run["model"] == model]
+        steps = min(sum(row["batches"] for row in run["history"]) for run in runs)
+        errors = [math.inf if run["test"]["mean"] is None else run["test"]["mean"] for run in runs]
+        why = [f"{steps} steps, under {FEW:,}"] if steps < FEW else []
+        if levels:
+            best = min(levels, key=lambda name: levels[name])
+            why += [f"no better than {best}"] if sum(errors) / len(errors) >= levels[best] else []
+        if why:
+            found.append(f"{model} is not trained enough to be compared: {'; '.join(why)}.")
+    return found
 
 
 def gaps(found: dict[str, Any]) -> str:

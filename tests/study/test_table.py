@@ -40,6 +40,7 @@ def result(model, seed, errors, **others):
         "parameters": 1000,
         "seconds_per_epoch": 0.5,
         "epochs": 5,
+        "history": [{"batches": 200}] * 5,
         "train_seconds": 2.5,
         "peak_memory_bytes": 1e8,
         "environment": {"git": None, "platform": "x", "cpu_count": 2, "threads": 1, "accelerator": None},
@@ -77,6 +78,17 @@ def test_values_are_means_over_seeds_with_their_sample_deviation(results):
     assert f"{100 * np.mean(means):.1f}% ± {100 * np.std(means, ddof=1):.2f} " in text
     assert "Baseline ridge n/a: there is no input field x." in text
     assert "3 seed(s), 5 epochs each" in text
+
+
+def test_what_is_not_trained_enough_is_said(results):
+    said = "is not trained enough to be compared"
+    assert said not in table(results)
+    results["runs"][4]["history"] = [{"batches": 199}] * 5
+    assert f"two {said}: 995 steps, under 1,000." in table(results)
+    results["baselines"]["mean"]["test"]["mean"] = 0.15
+    assert f"two {said}: 995 steps, under 1,000; no better than mean." in table(results)
+    results["runs"][0]["test"]["mean"] = None
+    assert f"one {said}: no better than mean." in table(results)
 
 
 def test_p_values_are_scipys_of_the_same_pairs(results):
