@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pyg-neuralops
 
 # LA2Former against three GNNs on irregular Darcy: data, training, table and pictures in runs/compare.
 compare: $(STAMP)
-	$(BIN)/pyg-neuralops compare --recipe benchmarks/studies/first.toml
+	$(BIN)/pyg-neuralops compare --recipe benchmarks/studies/first.toml --jobs 2
 
 # One thread a worker: nested parallelism is slower. Threads that wait for each other must not spin on a busy machine.
 test: $(STAMP)

@@ -34,6 +34,8 @@ class Compare:
     """The first seed."""
     out: str = "runs/comparison"
     """Folder of the results: table.md, results.json, error_vs_time.png, fields.png."""
+    jobs: Count = 1
+    """Runs at a time; with more than one, each is a process of one thread."""
     metrics: tuple[str, ...] = ()
     """In the table, the first decides: relative_l2, relative_max, r2, per-channel ... or package.module:function."""
     overrides: tyro.conf.Suppress[dict[str, Any]] = field(default_factory=dict)
@@ -55,7 +57,8 @@ class Compare:
                 metrics=self.metrics,
                 # A recipe's overrides of models that were not asked for.
                 overrides={label: changes for label, changes in self.overrides.items() if label in self.models},
-            )
+            ),
+            jobs=self.jobs,
         )
         out = Path(self.out)
         print("\n" + (out / "table.md").read_text())
