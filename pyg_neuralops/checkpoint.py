@@ -46,6 +46,8 @@ def describe(model: Normalized, info: dict[str, Any] | None = None) -> tuple[dic
         _text(value, f"the argument {name!r} of {kind}")
     texts = {"model": model_name(inner), "config": _text(config, f"the settings of {kind}")}
     texts |= {"state": _text(others, f"the extra state of {kind}"), "info": _text(info or {}, "info")}
+    if model.residual is not None:
+        texts["residual"] = _text(model.residual.to_dict(), "residual")
     return tensors, texts
 
 
@@ -97,6 +99,7 @@ def _parsed(path: str | os.PathLike[str], texts: dict[str, str]) -> dict[str, An
     try:
         found = {name: json.loads(texts[name]) for name in ("config", "info")}
         found["state"] = json.loads(texts.get("state", "{}"))
+        found |= {"residual": json.loads(texts["residual"])} if "residual" in texts else {}
     except (KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is foreign: its settings are no JSON ({type(error).__name__}: {error})") from None
     wrong = [name for name, value in found.items() if not isinstance(value, dict)]
@@ -154,7 +157,7 @@ def restore(
             for key in [*needed, *found]:
                 if needed.get(key) != found.get(key):
                     raise ValueError(f"{key} has shape {found.get(key)}, where the model has {needed.get(key)}")
-        model = Normalized(build_model(name, **config), **parts)
+        model = Normalized(build_model(name, **config), **parts, residual=parsed.get("residual"))
     except ValueError as error:
         raise ValueError(f"{path} does not fit the model {name!r} that it names: {error}") from error
     as_stored(model, tensors)

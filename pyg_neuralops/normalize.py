@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -13,6 +14,7 @@ from .data.prepared import own_edge_attr, settled
 from .models import External
 from .models.base import precision
 from .normalizer import Normalizer
+from .residual import Residual
 
 __all__ = ["ENCODED", "INPUTS", "PARTS", "Normalized", "Normalizer", "normalized"]
 
@@ -31,6 +33,7 @@ class Normalized(nn.Module):
         model: of this library, or any ``nn.Module`` with ``forward(data)`` (:class:`pyg_neuralops.models.External`).
         x, theta, time, y, pos, edge_attr: the normalisers; a field without one is left as it is.
         own_edge_attr: of an ``edge_attr`` that came with the samples; the other is of one prepared from positions.
+        residual: the field in physical units that the decoded output is added to; nothing when None.
 
     Shapes: as the model, ``data -> [N, O]``.
 
@@ -49,11 +52,15 @@ class Normalized(nn.Module):
         theta: Normalizer | None = None,
         time: Normalizer | None = None,
         own_edge_attr: Normalizer | None = None,
+        residual: Residual | Mapping[str, Any] | None = None,
     ):
         super().__init__()
         self.model = External.around(model)
         self.x, self.y, self.pos, self.edge_attr = x, y, pos, edge_attr
         self.theta, self.time, self.own_edge_attr = theta, time, own_edge_attr
+        self.residual = Residual.of(residual)
+        if self.residual is not None and y is not None:
+            self.residual.check(y.mean.numel())
 
     def prepare(self, data: Data) -> Data:
         """The data with the patches and edges that the model needs; see ``model.prepare``."""
@@ -61,6 +68,7 @@ class Normalized(nn.Module):
 
     def forward(self, data: Data) -> Tensor:
         data = settled(self.prepare(data))
+        raw = data.get(self.residual.field) if self.residual else None
         for name in ENCODED:
             normalizer = self._edges(data) if name == "edge_attr" else getattr(self, name)
             self._check(name, data.get(name), normalizer)
@@ -69,7 +77,11 @@ class Normalized(nn.Module):
         if self.pos is not None:
             data.coords = self.pos.encode(data.pos)
         out = self.model(data)
-        return out if self.y is None else self.y.decode(out)
+        out = out if self.y is None else self.y.decode(out)
+        if self.residual is None:
+            return out
+        data[self.residual.field] = raw  # what was encoded is no base
+        return self.residual.base(data, out.shape[1]) + out
 
     def _edges(self, data: Data) -> Normalizer | None:
         """The normaliser of the data's ``edge_attr``."""
@@ -102,7 +114,13 @@ def position_normalizer(positions: Callable[[], Iterable[Tensor]], mode: str) ->
 
 
 def normalized(
-    model: nn.Module, samples: Iterable[Data], *, x: str = "channel", y: str = "channel", pos: str = "channel"
+    model: nn.Module,
+    samples: Iterable[Data],
+    *,
+    x: str = "channel",
+    y: str = "channel",
+    pos: str = "channel",
+    residual: Residual | Mapping[str, Any] | None = None,
 ) -> Normalized:
     """Wrap ``model`` with normalisers fitted on ``samples`` (train only), prepared or not.
 
@@ -114,6 +132,7 @@ def normalized(
         x, y: mode of the input and target fields ("channel", "scalar" or "none").
         pos: of what the encoder sees of positions, :func:`position_normalizer`; distances to a reference grid want
             "channel", as the grid is laid out for standardised positions.
+        residual: predict the change of this field; the target's normaliser is then of ``y`` less it.
 
     Raises:
         ValueError: without a sample; for one that is no valid sample or unlike the first, naming sample and field.
@@ -121,7 +140,7 @@ def normalized(
     samples = samples if isinstance(samples, Sequence) else list(samples)
     if not samples:
         raise ValueError("there is no training sample to fit normalisers to")
-    model = External.around(model)
+    model, change = External.around(model), Residual.of(residual)
     dtype = precision(model)
     for index, sample in enumerate(checked(samples, dtype=dtype)):
         if sample.get("y") is None:
@@ -136,7 +155,10 @@ def normalized(
         for sample in samples:
             data = converted(sample, dtype)
             data = model.prepare(data) if name == "edge_attr" else data
-            yield data.time[:, None] if name == "time" else data[name]
+            if name == "y" and change is not None:
+                yield data.y - change.base(data, data.y.shape[1])
+            else:
+                yield data.time[:, None] if name == "time" else data[name]
 
     modes = {"x": x, "theta": "channel", "edge_attr": "channel"}
     parts = {name: Normalizer.fit(each(name), modes[name]) for name in modes if name in present}
@@ -145,4 +167,4 @@ def normalized(
     if "time" in present:
         parts["time"] = Normalizer.span(each("time"))
     parts |= {"y": Normalizer.fit(each("y"), y), "pos": position_normalizer(lambda: each("pos"), pos)}
-    return Normalized(model, **parts)
+    return Normalized(model, **parts, residual=change)

@@ -47,6 +47,7 @@ def identity(
     """
     texts = describe(model)[1]
     known = dict(settings) | {"model": texts["model"]}
+    known |= {"residual": texts["residual"]} if "residual" in texts else {}
     known |= {f"model's {name}": json.dumps(value) for name, value in json.loads(texts["config"]).items()}
     state = model.state_dict()
     inner = {name: value for name, value in state.items() if name.startswith("model.")}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from ..residual import Residual
 from .rollout import rollout, static_fields, window_of
 from .task import SteadyField
 
@@ -25,18 +26,21 @@ class NextFrame(SteadyField):
         frames: T of the answer for samples without ``y``.
         static: node fields of the samples that do not change in time and that the model reads too, such as
             ``("permeability",)`` for ``data.permeability [N, ...]``.
+        residual: predict the change from the last frame of the window; kept in the checkpoint.
 
     Raises:
         ValueError: if ``channels`` or ``frames`` < 1; for samples whose ``x`` or ``y`` is not whole frames, or
             without one of the static fields.
     """
 
-    def __init__(self, channels: int = 1, frames: int = 10, static: Sequence[str] = ()):
+    def __init__(self, channels: int = 1, frames: int = 10, static: Sequence[str] = (), residual: bool = False):
         if channels < 1 or frames < 1:
             raise ValueError(f"channels={channels}, frames={frames}; they must be at least 1")
         if isinstance(static, str):
             raise ValueError(f"static={static!r}; give a list of names, [{static!r}]")
         self.channels, self.frames, self.static = channels, frames, tuple(static)
+        if residual:  # counted from the last, as static fields stand before the window
+            self.residual = Residual("x", tuple(range(-channels, 0)))
 
     def steps(self, sample: Data) -> int:
         """T."""
@@ -71,4 +75,5 @@ class NextFrame(SteadyField):
 
     def __repr__(self) -> str:
         static = f", static={self.static}" if self.static else ""
-        return f"NextFrame(channels={self.channels}, frames={self.frames}{static})"
+        residual = ", residual=True" if self.residual else ""
+        return f"NextFrame(channels={self.channels}, frames={self.frames}{static}{residual})"

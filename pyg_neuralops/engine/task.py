@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from ..metrics import METRICS, defined_mean, per_channel, relative_l2
+from ..residual import Residual
 from ..resolve import resolve
 
 PER_CHANNEL = ("relative_l2", "mean_absolute")
@@ -137,8 +138,11 @@ class SteadyField:
     """One field ``y [N, O]`` from one forward pass, trained and scored by the relative L2 error of each sample.
 
     The error is that of decoded fields, summed over nodes (the Transolver family's recipe). A sample whose target is
-    zero everywhere has no relative error, and no part in the loss.
+    zero everywhere has no relative error, and no part in the loss. A task may have a ``residual``, the field that its
+    predictions are a change of: what a study then wraps the model with (:func:`pyg_neuralops.normalize.normalized`).
     """
+
+    residual: Residual | None = None
 
     def items(self, samples: Sequence[Data]) -> Sequence[Data]:
         return samples

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from ..metrics import defined_mean
+from ..residual import Residual
 from .task import SteadyField, targets
 
 
@@ -29,16 +31,20 @@ class TimeQuery(SteadyField):
         times: T.
         each_time: take the error relative to each time alone nevertheless, as the Transolver family's recipe for
             Plasticity does.
+        residual: predict the change from this field, the same at all times, as
+            ``{"field": "pos", "columns": [0, 1, None, None]}`` for positions and displacements (Plasticity).
 
     Raises:
         ValueError: if ``times`` < 1; for samples whose columns of ``y`` are no multiple of it, or that have a ``time``
             of their own.
     """
 
-    def __init__(self, times: int, each_time: bool = False):
+    def __init__(self, times: int, each_time: bool = False, residual: Mapping[str, Any] | None = None):
         if not isinstance(times, int) or isinstance(times, bool) or times < 1:
             raise ValueError(f"times={times!r}; it must be an integer of at least 1")
         self.times, self.each_time = times, each_time
+        if residual is not None:  # only then, so that earlier runs are the same task still
+            self.residual = Residual.of(residual)
 
     def items(self, samples: Sequence[Data]) -> Sequence[Data]:
         return _Items(self, samples)
@@ -79,7 +85,9 @@ class TimeQuery(SteadyField):
         return answer.shape[1] // self.times
 
     def __repr__(self) -> str:
-        return f"TimeQuery(times={self.times}" + (", each_time=True)" if self.each_time else ")")
+        each = ", each_time=True" if self.each_time else ""
+        residual = f", residual={self.residual.to_dict()}" if self.residual else ""
+        return f"TimeQuery(times={self.times}{each}{residual})"
 
 
 class _Items(Sequence[Data]):

@@ -174,7 +174,8 @@ def train_run(
         start_from(inner, initial, replace)
     task, items = splits.task, splits.task.items(prepared.train)
     modes = {f"normalize_{name}": getattr(recipe, f"normalize_{name}") for name in ("x", "y", "pos")}
-    model = normalized(inner, items, **{name.removeprefix("normalize_"): mode for name, mode in modes.items()})
+    ways = {name.removeprefix("normalize_"): mode for name, mode in modes.items()}
+    model = normalized(inner, items, **ways, residual=getattr(task, "residual", None))
     limits: dict[str, Any] = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes}
     result = fit(
         model,
