@@ -68,7 +68,7 @@ class Normalized(nn.Module):
 
     def forward(self, data: Data) -> Tensor:
         data = settled(self.prepare(data))
-        raw = data.get(self.residual.field) if self.residual else None
+        base = None if self.residual is None else self.residual.base(data)  # before its field is encoded
         for name in ENCODED:
             normalizer = self._edges(data) if name == "edge_attr" else getattr(self, name)
             self._check(name, data.get(name), normalizer)
@@ -78,10 +78,10 @@ class Normalized(nn.Module):
             data.coords = self.pos.encode(data.pos)
         out = self.model(data)
         out = out if self.y is None else self.y.decode(out)
-        if self.residual is None:
+        if self.residual is None or base is None:
             return out
-        data[self.residual.field] = raw  # what was encoded is no base
-        return self.residual.base(data, out.shape[1]) + out
+        self.residual.check(out.shape[1])
+        return base + out
 
     def _edges(self, data: Data) -> Normalizer | None:
         """The normaliser of the data's ``edge_attr``."""
@@ -156,7 +156,8 @@ def normalized(
             data = converted(sample, dtype)
             data = model.prepare(data) if name == "edge_attr" else data
             if name == "y" and change is not None:
-                yield data.y - change.base(data, data.y.shape[1])
+                change.check(data.y.shape[1])
+                yield data.y - change.base(data)
             else:
                 yield data.time[:, None] if name == "time" else data[name]
 

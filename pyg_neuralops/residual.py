@@ -52,11 +52,11 @@ class Residual:
                 f"residual names {len(self.columns)} columns for {channels} output channels; give one each"
             )
 
-    def base(self, data: Data, channels: int) -> Tensor:
-        """The base field ``[N, channels]``; gradients flow to the field.
+    def base(self, data: Data) -> Tensor:
+        """The base field ``[N, O]``, zero where a channel has none; gradients flow to the field.
 
         Raises:
-            ValueError: if the data lack the field, a column is out of range, or there are not ``channels`` of them.
+            ValueError: if the data lack the field, or a column is out of range.
         """
         value = data.get(self.field)
         if not isinstance(value, Tensor) or value.dim() != 2 or len(value) != data.num_nodes:
@@ -67,7 +67,6 @@ class Residual:
             raise ValueError(
                 f"residual names columns {wrong} of {self.field}, which has columns {-width} to {width - 1}"
             )
-        self.check(channels)
         value = value if value.is_floating_point() else value.float()  # differences of counts are negative too
         nothing = value.new_zeros(len(value))
         return torch.stack([nothing if c is None else value[:, c] for c in self.columns], 1)

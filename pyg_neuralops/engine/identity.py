@@ -14,7 +14,9 @@ from ..data.digest import content_digest
 from ..data.fingerprint import ONCE, fingerprint
 from ..data.loader import Door
 from ..normalize import Normalized
+from ..resolve import resolve
 from ..transforms import KNNPatches
+from .optimizers import OPTIMIZERS
 from .task import Task
 
 WAYS = "choose another folder, or pass resume=False to train anew and overwrite it"
@@ -39,7 +41,8 @@ def identity(
 ) -> Identity:
     """All that decides what a run comes to: ``settings`` by value, ``content`` as digests.
 
-    A user's own code counts as far as it is read by the task, the model and its modules, or the patches' metric.
+    A user's own code counts as far as it is read by the task, the model and its modules, the optimizer, or the patches'
+    metric.
     Every sample is checked and looked at once, in order; what transforms draw at random is for the caller to seed.
 
     Raises:
@@ -53,6 +56,8 @@ def identity(
     inner = {name: value for name, value in state.items() if name.startswith("model.")}
     content: dict[str, Any] = {"initial weights": content_digest(inner)}
     content["normalisers"] = content_digest({name: value for name, value in state.items() if name not in inner})
+    if settings["optimizer"] not in OPTIMIZERS:
+        content["code of the optimizer"] = fingerprint(resolve(settings["optimizer"], OPTIMIZERS, "optimizer"))
     content["task"] = fingerprint(task) if _own_classes(task) else content_digest(task)
     metrics = [made.metric for made in model.model.transforms if isinstance(made, KNNPatches)]
     for cls in _own_classes(*model.modules(), *metrics):

@@ -48,7 +48,12 @@ def make_optimizer(
         factor = (lr_rest if make is Muon and not matrices else 1.0) * (lr_scalars if scalar else 1.0)
         own = {"matrices": matrices} if make is Muon else {}
         groups.append({"params": weights, "lr": lr * factor, "lr_factor": factor, **own})
-    made = make(groups, lr=lr, weight_decay=weight_decay) if callable(make) else make
+    try:
+        made = make(groups, lr=lr, weight_decay=weight_decay)
+    except TypeError as error:
+        raise ValueError(
+            f"optimizer {name!r} cannot be called as Class(groups, lr=..., weight_decay=...): {error}"
+        ) from error
     if not isinstance(made, Optimizer):
         raise ValueError(f"optimizer {name!r} makes a {type(made).__name__}; a torch.optim.Optimizer is needed")
     return made

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ..engine.optimizers import OPTIMIZERS
+from ..resolve import resolve
 from .settings import Recipe
 
 
@@ -24,8 +26,9 @@ def check_machine(recipe: Recipe) -> None:
     """Raise unless this machine can train as ``recipe`` says.
 
     Raises:
-        ValueError: for an accelerator that is not there, or a precision that needs one.
+        ValueError: for an accelerator that is not there, a precision that needs one, or an optimizer that is not found.
     """
+    resolve(recipe.optimizer, OPTIMIZERS, "optimizer")
     device = compute_device(recipe.accelerator)
     if recipe.precision == "16-mixed" and device.type == "cpu":
         raise ValueError("precision='16-mixed' needs a GPU; choose from ['32-true', 'bf16-mixed']")

@@ -9,7 +9,7 @@ from typing import Any
 from .scores import of_metric
 
 FEW = 1000
-"""Steps below which rankings still change; see the studies of budgets in benchmarks."""
+"""Steps below which a table is no comparison of models yet."""
 
 TITLES = {
     "relative_l2": "Relative L2 error",

@@ -80,13 +80,14 @@ def identity(
 ) -> dict[str, Any]:
     """What makes a run this run. The code's version and the machine are in its result, and are not compared.
 
-    A user's own model, dataset, task and patch metric count with their code (:func:`.own_code.code_digests`).
+    A user's own model, dataset, task, optimizer and patch metric count with their code
+    (:func:`.own_code.code_digests`).
     """
     found = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
     found |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
-    own = code_digests(name, kwargs, splits.info["dataset"], splits.info["task"])
+    own = code_digests(name, kwargs, splits.info["dataset"], splits.info["task"], recipe.optimizer)
     if own:
         found["code"] = {f"code of {path}": digest for path, digest in own.items()}
     if initial is not None:

@@ -136,6 +136,9 @@ class Locked(Task):
     def __init__(self):
         self.lock = threading.Lock()
 
+def steps(groups, lr, weight_decay):
+    return torch.optim.SGD(groups, lr=0.5 * lr)
+
 class Layer(nn.Linear):
     def forward(self, x):
         return super().forward(x).tanh()
@@ -163,7 +166,7 @@ class Metric(PatchMetric):
 """
 
 
-def own_run(out, code, task="", model="la2former", **kwargs):
+def own_run(out, code, task="", model="la2former", optimizer="adamw", **kwargs):
     """A run with the user's module as ``code`` says, imported anew."""
     sys.modules.pop("users_run", None)
     users = sys.modules["users_run"] = types.ModuleType("users_run")
@@ -172,8 +175,8 @@ def own_run(out, code, task="", model="la2former", **kwargs):
     torch.manual_seed(0)
     inner = build_model(model, in_channels=1, out_channels=1, **kwargs)
     made = vars(users)[task]() if task else SteadyField()
-    resume = {"resume": False} if task == "Locked" else {}
-    return fit(normalized(inner, grids), mesh_loader(grids, 2), None, out=out, epochs=1, task=made, **resume)
+    options = {"out": out, "epochs": 1, "task": made, "optimizer": optimizer, "resume": task != "Locked"}
+    return fit(normalized(inner, grids), mesh_loader(grids, 2), None, **options)
 
 
 SMALL = {"hidden_channels": 8, "num_layers": 1}
@@ -183,6 +186,7 @@ SMALL = {"hidden_channels": 8, "num_layers": 1}
     ("change", "run", "what"),
     [
         (("square", "abs"), {"task": "Task", **SMALL}, "other task"),
+        (("0.5 * lr", "0.4 * lr"), {"optimizer": "users_run:steps", **SMALL}, "other code of the optimizer"),
         (("tanh", "sin"), {"model": "users_run:Module"}, "other code of users_run:Module"),
         (("tanh", "sin"), {"model": "users_run:Operator"}, "other code of users_run:Operator"),
         (

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pyg_neuralops.data import MeshData, write_hdf5
+from pyg_neuralops.study import Comparison
 from pyg_neuralops.testing import random_mesh
 
 
@@ -28,6 +29,23 @@ def mesh_file(tmp_path: Path) -> Path:
     path = tmp_path / "meshes.h5"
     write_hdf5(path, samples, names={"x": ["force"], "y": ["answer"]}, units={"y": ["m"]})
     return path
+
+
+@pytest.fixture
+def comparison(mesh_file, tmp_path) -> Comparison:
+    """Two models, one under another name with settings of its own, and two seeds."""
+    return Comparison(
+        dataset=str(mesh_file),
+        models=("graph-sage", "narrow"),
+        overrides={"narrow": {"model": "la2former", "hidden_channels": 8, "heads": 2, "patches": {"k": 4}, "lr": 3e-3}},
+        seeds=2,
+        epochs=2,
+        batch_size=4,
+        hidden_channels=16,
+        num_layers=1,
+        accelerator="cpu",
+        out=str(tmp_path / "out"),
+    )
 
 
 @pytest.fixture

@@ -22,22 +22,6 @@ from pyg_neuralops.study.provenance import read_json
 from pyg_neuralops.study.table import table as table_of
 
 
-@pytest.fixture
-def comparison(mesh_file, tmp_path) -> Comparison:
-    return Comparison(
-        dataset=str(mesh_file),
-        models=("graph-sage", "narrow"),
-        overrides={"narrow": {"model": "la2former", "hidden_channels": 8, "heads": 2, "patches": {"k": 4}, "lr": 3e-3}},
-        seeds=2,
-        epochs=2,
-        batch_size=4,
-        hidden_channels=16,
-        num_layers=1,
-        accelerator="cpu",
-        out=str(tmp_path / "out"),
-    )
-
-
 def contents(folder) -> dict:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 

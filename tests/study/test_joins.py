@@ -67,6 +67,10 @@ class Squared(SteadyField):
         return self.strength * (prediction - item.y).square().mean()
 
 
+def steps(groups, lr, weight_decay):
+    return torch.optim.SGD(groups, lr=lr)
+
+
 class Model(torch.nn.Module):
     def __init__(self, in_channels, out_channels, pos_dim, hidden_channels=8, num_layers=1):
         super().__init__()
@@ -225,6 +229,16 @@ def test_changed_code_is_another_run(package, tmp_path, file):
     with pytest.raises(ValueError, match=rf"holds another run .*code of {package}\.parts:Model="):
         compare(comparison, progress=False)
     assert Path("python/results.json").stat().st_mtime_ns == before
+
+
+def test_changed_code_of_an_optimizer_is_another_run(package, tmp_path):
+    (tmp_path / package / "stepping.py").write_text("from .parts import steps\n")
+    comparison = Comparison(**settings(package, models=["graph-sage"], optimizer=f"{package}.stepping:steps"))
+    compare(comparison, progress=False)
+    path = tmp_path / package / "stepping.py"
+    edit(path, path.read_text() + "# another version\n")
+    with pytest.raises(ValueError, match=rf"holds another run .*code of {package}\.stepping:steps="):
+        compare(comparison, progress=False)
 
 
 def test_code_that_a_file_names_is_imported_on_request_only(package, capsys):

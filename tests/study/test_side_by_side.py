@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -51,22 +56,6 @@ def one_thread():
 
 
 @pytest.fixture
-def comparison(mesh_file, tmp_path) -> Comparison:
-    return Comparison(
-        dataset=str(mesh_file),
-        models=("graph-sage", "narrow"),
-        overrides={"narrow": {"model": "la2former", "hidden_channels": 8, "heads": 2, "patches": {"k": 4}}},
-        seeds=2,
-        epochs=2,
-        batch_size=4,
-        hidden_channels=16,
-        num_layers=1,
-        accelerator="cpu",
-        out=str(tmp_path / "out"),
-    )
-
-
-@pytest.fixture
 def own(comparison, tmp_path, monkeypatch) -> Comparison:
     (tmp_path / "own_roles.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -92,11 +81,12 @@ def test_any_number_of_jobs_has_the_same_results(comparison, tmp_path, one_threa
     places = [replace(comparison, out=str(tmp_path / name)) for name in ("one", "two", "threads", "given")]
     one, two, threads, given = places
     compare(one, progress=False)
+    before = dict(os.environ)
     with caplog.at_level("INFO"):
         compare(two, jobs=2)
     said = [record.getMessage() for record in caplog.records if "s of training" in record.getMessage()]
     assert [line[:5] for line in said] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
-    assert not any(name in os.environ for name in ("VECLIB_MAXIMUM_THREADS",))  # as it was before
+    assert dict(os.environ) == before
     with ThreadPoolExecutor(2) as pool:
         compare(threads, executor=pool)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -129,13 +119,35 @@ def test_other_runs_finish_where_one_fails(own, tmp_path):
     assert len(compare(three, jobs=2)["runs"]) == 3
 
 
-def test_a_killed_worker_costs_only_its_run(own, tmp_path, monkeypatch, capsys):
+def test_a_killed_worker_costs_only_its_run(own, tmp_path):
     two = replace(own, models=("calm", "dies"), overrides={k: own.overrides[k] for k in ("calm", "dies")})
     (tmp_path / "die").touch()
     with pytest.raises(RuntimeError, match=r"a worker process died .*started again, the comparison goes on"):
         compare(two, jobs=2)
     (tmp_path / "die").unlink()
     assert len(compare(two, jobs=2)["runs"]) == 2
+
+
+def test_ctrl_c_ends_all_workers_and_the_comparison_goes_on(own, tmp_path):
+    one = replace(own, models=("sleeps",), overrides={"sleeps": own.overrides["sleeps"]}, seeds=2)
+    (tmp_path / "sleep").touch()
+    script = "import pickle, sys\nfrom pyg_neuralops.study import compare\n"
+    script += "if __name__ == '__main__':\n    compare(pickle.loads(bytes.fromhex(sys.argv[1])), jobs=2)\n"
+    (tmp_path / "run.py").write_text(script)
+    # A terminal interrupts the whole group.
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "run.py", pickle.dumps(one).hex()], start_new_session=True, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 120
+    while len(asleep := list(tmp_path.glob("asleep*"))) < 2 and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    assert len(asleep) == 2
+    os.killpg(process.pid, signal.SIGINT)
+    # Workers hold the same stderr: it ends when the last of them has.
+    assert b"KeyboardInterrupt" in process.communicate(timeout=60)[1]
+    (tmp_path / "sleep").unlink()
+    assert len(compare(one, progress=False)["runs"]) == 2
 
 
 def test_samples_must_be_those_the_comparison_began_with(comparison, mesh_file):
