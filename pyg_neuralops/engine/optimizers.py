@@ -41,7 +41,8 @@ def make_optimizer(
     hidden = {id(weight) for weight in hidden_matrices(model)} if make is Muon else set()
     parts: dict[tuple[bool, bool], list[Tensor]] = {}
     for key, weight in named.items():
-        scalar = not set(SCALARS).isdisjoint(key.split(".")[-2:]) and id(weight) not in hidden
+        # One group where all have one rate: the order of parameters is that in which norms are added up for clipping.
+        scalar = lr_scalars != 1 and id(weight) not in hidden and not set(SCALARS).isdisjoint(key.split(".")[-2:])
         parts.setdefault((id(weight) in hidden, scalar), []).append(weight)
     groups: list[dict[str, Any]] = []
     for (matrices, scalar), weights in parts.items():

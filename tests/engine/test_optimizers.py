@@ -130,6 +130,14 @@ def test_every_parameter_is_stepped_once_and_ends_of_models_by_adamw(name):
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([rate / 10 for rate in before])
 
 
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_with_one_rate_adamw_is_that_of_all_parameters_in_their_order(name):
+    """The order counts: the norm that clips is added up in it."""
+    model = build_model(name, in_channels=2, out_channels=1, pos_dim=2, hidden_channels=16, num_layers=2)
+    (group,) = make_optimizer(model, "adamw", 1e-3, 0.0).param_groups
+    assert [id(weight) for weight in group["params"]] == [id(weight) for weight in model.parameters()]
+
+
 def test_an_optimiser_of_ones_own_and_wrong_ones(tmp_path, monkeypatch):
     (tmp_path / "own_steps.py").write_text(
         "import torch\n\ndef plain(groups, lr, weight_decay):\n    return torch.optim.SGD(groups, lr=lr)\n\n"
