@@ -10,7 +10,8 @@ from typing import Any
 
 import tyro
 
-from ..study.settings import Comparison, Count, ModelChoice, Recipe, Seed
+from ..recipe import BUDGETS, Count
+from ..study.settings import Comparison, ModelChoice, Recipe, Seed
 from .options import DataOptions, TrainingOptions
 
 _PARTS = {"training": Recipe, "size": ModelChoice}
@@ -69,8 +70,8 @@ class Compare:
         """What stands in a file, for the options that are not ``given`` on the command line."""
         changes: dict[str, Any] = {"dataset": given["dataset"]} if "dataset" in given else {}
         # The budget is one setting: seconds here replace epochs there.
-        budget = [name for name in ("epochs", "seconds") if name in given]
-        changes |= {"epochs": None, "seconds": None, budget[0]: 1} if budget else {}
+        budget = [name for name in BUDGETS if name in given]
+        changes |= {**dict.fromkeys(BUDGETS), budget[0]: 1} if budget else {}
         found = Comparison.from_toml(path, **changes)
         parts = {name: {item.name for item in dataclasses.fields(part)} for name, part in _PARTS.items()}  # type: ignore[arg-type]
         groups = {name: {key: getattr(found, key) for key in keys} for name, keys in parts.items()}

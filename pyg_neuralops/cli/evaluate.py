@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..study.settings import Accelerator, Count
+from ..recipe import Accelerator, Count
 from .options import DataOptions, said
 
 
@@ -34,8 +34,8 @@ class Evaluate:
         from ..checkpoint import load_model
         from ..data import mesh_loader
         from ..engine import evaluate, make_task, task_of
+        from ..engine.machine import compute_device
         from ..study.data import load_split, task_settings, trained_on
-        from ..study.machine import compute_device
         from ..study.provenance import environment, write_json
         from ..study.run import check_channels
         from ..study.scores import summaries

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..study.settings import Count, DataChoice, Positive, Recipe, Seed
+from ..recipe import BUDGETS, Count, Positive
+from ..study.settings import DataChoice, Recipe, Seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +78,14 @@ class DataOptions(SourceOptions):
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(Recipe):
     epochs: Count | None = None
-    """Budget in epochs; 20 unless --seconds is given."""
+    """Budget in epochs; 20 unless --steps or --seconds is given."""
+    steps: Count | None = None
+    """Budget in steps of the optimizer."""
     seconds: Positive | None = None
     """Budget in seconds of pure training, the same for every model."""
 
     def __post_init__(self) -> None:
-        if self.epochs is None and self.seconds is None:
+        if all(getattr(self, name) is None for name in BUDGETS):
             object.__setattr__(self, "epochs", 20)
         super().__post_init__()
 

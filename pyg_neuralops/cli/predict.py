@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..study.settings import Accelerator, Count
+from ..recipe import Accelerator, Count
 from ..typed import Range
 from .options import said
 

@@ -39,20 +39,23 @@ class Train:
 
     def run(self) -> None:
         from ..checkpoint import load_model
+        from ..engine.machine import make_fabric
+        from ..engine.ranks import Ranks
         from ..models import build_model, model_name
         from ..study.data import load_splits
-        from ..study.machine import check_machine
         from ..study.notes import gaps
         from ..study.run import check_run_folder, prepare, train_run
         from ..study.table import show
 
         out = Path(self.out)
         recipe = Recipe(**dataclasses.asdict(self.training))
-        check_machine(recipe)
-        check_run_folder(out)
+        fabric = make_fabric(recipe)
+        fabric.launch()
+        ranks = Ranks(fabric)
+        ranks.first(lambda: check_run_folder(out))
         if self.replace and self.from_ is None:
             raise ValueError(f"replace={list(self.replace)} needs --from")
-        splits = load_splits(self.data.choice(self.data.dataset))
+        splits = ranks.lead(lambda: load_splits(self.data.choice(self.data.dataset)))
         if self.from_ is None:
             name, kwargs = self.model, dataclasses.asdict(self.size)
         else:
@@ -72,8 +75,11 @@ class Train:
             initial=self.from_,
             replace=self.replace,
             metrics=self.metrics,
+            fabric=fabric,
             title=f"{name}: ",
         )
+        if ranks.rank:
+            return
         metric = result["test"]["metric"]
         val = "" if result["best_val"] is None else f", validation error {show(metric, result['best_val'])}"
         print(

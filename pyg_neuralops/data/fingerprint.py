@@ -23,7 +23,7 @@ import torch
 
 log = logging.getLogger(__name__)
 
-BY_VERSION = ("torch", "torch_geometric", "numpy", "scipy", "networkx", "h5py", "skfem", "lightning")
+BY_VERSION = ("torch", "torch_geometric", "numpy", "scipy", "networkx", "h5py", "skfem", "lightning_fabric")
 """Packages whose version tells their code; of others in ``site-packages``, and of this one, all files are read."""
 UNREAD: tuple[str, ...] = ("__module__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__annotate_func__")
 UNREAD += ("__annotations_cache__", "__firstlineno__", "__static_attributes__", "_abc_impl")

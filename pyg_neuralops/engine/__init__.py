@@ -1,8 +1,10 @@
 """Training and evaluation; a model and its loaders are handed in, nothing is built here."""
 
+from ..recipe import FitRecipe
 from .evaluate import Scores, collect, evaluate, predict
 from .fit import FitResult, fit
 from .graph_value import GraphValue
+from .loggers import make_logger
 from .memory import peak_memory, reset_peak_memory
 from .next_frame import NextFrame
 from .rollout import Rollout, rollout
@@ -14,6 +16,7 @@ from .time_query import TimeQuery
 
 __all__ = [
     "TASKS",
+    "FitRecipe",
     "FitResult",
     "GraphValue",
     "NextFrame",
@@ -27,6 +30,7 @@ __all__ = [
     "collect",
     "evaluate",
     "fit",
+    "make_logger",
     "make_task",
     "peak_memory",
     "predict",

@@ -1,4 +1,4 @@
-"""``EpochBatches``: training batches that are fixed by (seed, epoch)."""
+"""``Batches``: what each rank computes of every batch, fixed by (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -11,46 +11,82 @@ import torch
 from torch.utils.data import DataLoader
 from torch_geometric.data import Data
 
+from .ranks import Ranks
 
-class EpochBatches:
-    """A loader whose every pass, with all that is drawn at random during it, depends on (seed, epoch) alone.
 
-    It seeds the order of the samples and the random generators (dropout, random transforms) at the start of each
-    pass, so that a run that was killed and started again sees what it would have seen. It has no length:
-    Lightning would take the first epoch's for all, and with a node budget epochs differ.
+class Batches:
+    """The batches of a loader, each cut into ``ranks.size`` times ``parts`` pieces, and of these a rank's own.
 
-    Attributes:
-        num_batches: number of batches of the present pass.
-        sampler: itself; Lightning announces the epoch through ``loader.sampler.set_epoch``.
+    A batch is a list of sample numbers, so that ranks need not tell each other anything.
+
+    Raises:
+        ValueError: for a loader that does not batch samples by their numbers.
     """
 
-    def __init__(self, loader: DataLoader, seed: int):
-        self.loader, self.seed = loader, seed
-        self.epoch = 0
-        self.num_batches = 1
+    def __init__(self, loader: DataLoader, ranks: Ranks, parts: int = 1):
+        if loader.batch_sampler is None:
+            raise ValueError(f"a loader of {type(loader.dataset).__name__} makes no batches; give it a batch_size")
+        self.sampler, self.ranks, self.parts = loader.batch_sampler, ranks, parts
+        self.orders = loader.sampler, getattr(loader.batch_sampler, "sampler", None)
+        self.pieces: list[list[int]] = []
+        workers = loader.num_workers
+        self.loader: DataLoader = DataLoader(
+            loader.dataset,
+            batch_sampler=self.pieces,
+            collate_fn=loader.collate_fn,
+            num_workers=workers,
+            pin_memory=loader.pin_memory,
+            timeout=loader.timeout,
+            worker_init_fn=loader.worker_init_fn,
+            multiprocessing_context=loader.multiprocessing_context if workers else None,
+            prefetch_factor=loader.prefetch_factor if workers else None,
+            persistent_workers=loader.persistent_workers,
+        )
 
-    @property
-    def sampler(self) -> EpochBatches:
-        return self
+    def epoch(self, seed: int, epoch: int) -> tuple[int, Iterator[Iterator[Data]]]:
+        """Number of batches of an epoch, and each as an iterator of this rank's pieces, of which there may be none.
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[Data]:
-        batch_sampler = getattr(self.loader, "batch_sampler", None)
-        for source in (getattr(self.loader, "sampler", None), getattr(batch_sampler, "sampler", None)):
-            set_epoch = getattr(source, "set_epoch", None)
+        Seeds the order of the samples, and all that is drawn at random until the next call, by (seed, epoch), so that
+        a run that was killed and started again sees what it would have seen.
+        """
+        for order in self.orders:
+            set_epoch = getattr(order, "set_epoch", None)
             if callable(set_epoch):
-                set_epoch(self.epoch)
-        seed_draws(self.seed, self.epoch)
-        self.num_batches = len(self.loader)
-        yield from self.loader
+                set_epoch(epoch)
+        seed_draws(seed, epoch)
+        batches = [list(batch) for batch in self.sampler]
+        if self.ranks.rank:  # the order is that of all ranks, what models draw is not
+            seed_draws(seed, epoch, self.ranks.rank)
+        count = self.ranks.size * self.parts
+        first = self.ranks.rank * self.parts
+        mine = [
+            [
+                batch[len(batch) * piece // count : len(batch) * (piece + 1) // count]
+                for piece in range(first, first + self.parts)
+            ]
+            for batch in batches
+        ]
+        mine = [[piece for piece in pieces if piece] for pieces in mine]
+        self.pieces[:] = [piece for pieces in mine for piece in pieces]
+        return len(batches), self._grouped([len(pieces) for pieces in mine])
+
+    def _grouped(self, counts: list[int]) -> Iterator[Iterator[Data]]:
+        loaded = iter(self.loader)
+        for count in counts:
+            yield (next(loaded) for _ in range(count))
+
+    def shared_out(self) -> tuple[list[int], Iterator[tuple[int, Data]]]:
+        """Sizes of all batches, whole ones, and those of this rank with their numbers: one after the other in turn."""
+        batches = [list(batch) for batch in self.sampler]
+        numbers = range(self.ranks.rank, len(batches), self.ranks.size)
+        self.pieces[:] = [batches[number] for number in numbers]
+        return [len(batch) for batch in batches], zip(numbers, self.loader, strict=True)
 
 
-def seed_draws(seed: int, epoch: int) -> None:
+def seed_draws(*numbers: int) -> None:
     """Seed the global generators of torch, Python and NumPy, from which models and transforms draw."""
     # Hashed, because neighbouring seeds and epochs must not give related numbers.
-    state = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
+    state = np.random.SeedSequence(numbers).generate_state(2, np.uint64)
     torch.manual_seed(int(state[0] >> 1))
     random.seed(int(state[1]))
     np.random.seed(int(state[1]) % 2**32)  # noqa: NPY002  (what others' transforms draw from)
@@ -58,7 +94,7 @@ def seed_draws(seed: int, epoch: int) -> None:
 
 @contextmanager
 def draws_of_its_own() -> Iterator[None]:
-    """Leave the global generators as they were, errors included (Lightning's ``isolate_rng`` does not then)."""
+    """Leave the global generators as they were, errors included."""
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     try:

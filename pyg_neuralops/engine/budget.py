@@ -1,33 +1,57 @@
-"""``Budget``: how long a run trains, in epochs or in seconds."""
+"""``Budget``: how much of a run is spent, and ``Clock``: its seconds of pure training."""
 
 from __future__ import annotations
 
-import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import torch
+
+from ..recipe import FitRecipe
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Either a number of epochs or a number of seconds of pure training (validation not counted).
-
-    Raises:
-        ValueError: unless exactly one of the two is given, and is positive.
-    """
+    """One of the three, as a recipe has it: epochs, steps, or seconds of pure training (validation not counted)."""
 
     epochs: int | None = None
+    steps: int | None = None
     seconds: float | None = None
 
-    def __post_init__(self) -> None:
-        if (self.epochs is None) == (self.seconds is None):
-            raise ValueError(f"epochs={self.epochs}, seconds={self.seconds}; give exactly one of them")
-        if self.epochs is not None and self.epochs < 1:
-            raise ValueError(f"epochs={self.epochs}; it must be at least 1")
-        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
-            raise ValueError(f"seconds={self.seconds}; it must be positive")
+    @classmethod
+    def of(cls, recipe: FitRecipe) -> Budget:
+        return cls(recipe.epochs, recipe.steps, recipe.seconds)
 
-    def progress(self, epochs_done: float, seconds_done: float) -> float:
-        """The spent part, in [0, 1]."""
+    def spent(self, epochs: float, steps: int, seconds: float) -> float:
+        """The part of it that so much comes to, in [0, 1]."""
         if self.epochs is not None:
-            return min(1.0, epochs_done / self.epochs)
-        assert self.seconds is not None
-        return min(1.0, seconds_done / self.seconds)
+            return min(1.0, epochs / self.epochs)
+        return min(1.0, steps / self.steps if self.steps is not None else seconds / (self.seconds or 1.0))
+
+    def over(self, steps: int, seconds: float) -> bool:
+        """Whether it ends here, in the middle of an epoch."""
+        return self.epochs is None and self.spent(0, steps, seconds) >= 1
+
+
+class Clock:
+    """Seconds of training, data loading included; not of validation, checkpoints, or what a kill took away."""
+
+    def __init__(self, seconds: float = 0.0):
+        self.spent = seconds
+        self.since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.spent + (0.0 if self.since is None else time.perf_counter() - self.since)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self.since = time.perf_counter()
+        try:
+            yield
+        finally:
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()  # kernels still in flight belong to the training
+            self.spent, self.since = self.seconds, None

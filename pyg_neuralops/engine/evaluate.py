@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from torch_geometric.data import Data
 
+from .batches import Batches
+from .ranks import Ranks
 from .task import SteadyField, Task, scores
 
 
@@ -75,6 +78,7 @@ def evaluate(
     task: Task | None = None,
     device: torch.device | str | None = None,
     metrics: Sequence[str] = (),
+    ranks: Ranks | None = None,
 ) -> Scores:
     """The task's metrics of every sample, in the loader's order, on the CPU.
 
@@ -84,12 +88,26 @@ def evaluate(
         task: ``SteadyField()`` by default, whose first metric is the relative L2 error.
         device: where to compute; where the model is, by default.
         metrics: further ones, of :data:`pyg_neuralops.metrics.METRICS` or by import path.
+        ranks: those that share the batches of a ``DataLoader``; all get all scores.
 
     Raises:
         ValueError: if there is no sample, or for a metric that cannot be computed.
     """
     task = SteadyField() if task is None else task
-    return collect(task, _answers(model, loader, task, device), metrics)
+    if ranks is None or ranks.size == 1:
+        return collect(task, _answers(model, loader, task, device), metrics)
+    if not isinstance(loader, DataLoader):
+        raise ValueError(f"loader is a {type(loader).__name__}; ranks can share out a DataLoader only")
+    batches = Batches(loader, ranks)
+
+    def mine() -> list[tuple[int, Scores]]:
+        _, found = batches.shared_out()
+        return [(number, collect(task, _answers(model, [data], task, device), metrics)) for number, data in found]
+
+    parts = dict(part for rank in ranks.gather(ranks.together(mine)) for part in rank)
+    if not parts:
+        raise ValueError("there is no sample to evaluate; the loader is empty")
+    return Scores({name: torch.cat([parts[number][name] for number in sorted(parts)]) for name in parts[0].by_name})
 
 
 def predict(

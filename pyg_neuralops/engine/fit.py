@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
-from torch import nn
+from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from ..normalize import Normalized
-from .averaging import Averaging
-from .bar import Bar
-from .batches import EpochBatches, draws_of_its_own, seed_draws
-from .budget import Budget
-from .clock import Clock
-from .identity import check_comparable, identity
+from ..recipe import FitRecipe
+from .batches import Batches, draws_of_its_own, seed_draws
+from .identity import Identity, check_comparable, check_same, identity
+from .loggers import Logger, telling
+from .loop import Loop, mean_error
+from .machine import make_fabric
 from .memory import peak_memory, reset_peak_memory
-from .module import Training
 from .optimizers import make_optimizer
-from .quiet import quiet
-from .record import Record, WholeFiles, check_vacant, read_record, sole_user
-from .schedule import OneCycle
+from .ranks import Ranks
+from .record import Record, check_vacant, read_last, sole_user
 from .task import SteadyField, Task
 from .trial import check_saving
-
-PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 
 
 @dataclass(frozen=True)
@@ -57,54 +56,45 @@ def fit(
     model: Normalized,
     train_loader: DataLoader,
     val_loader: DataLoader | None,
+    recipe: FitRecipe | None = None,
     *,
     out: str | os.PathLike[str],
     task: Task | None = None,
-    epochs: int | None = None,
-    seconds: float | None = None,
-    optimizer: str = "adamw",
-    lr: float = 1e-3,
-    lr_rest: float = 0.5,
-    lr_scalars: float = 1.0,
-    weight_decay: float = 1e-5,
-    clip: float | None = 0.1,
-    pct_start: float = 0.3,
-    div: float = 25.0,
-    ema: float | None = None,
-    patience: int | None = None,
+    fabric: Fabric | None = None,
+    loggers: Sequence[Logger] = (),
+    on_epoch: Callable[[dict[str, Any]], object] | None = None,
     seed: int = 0,
     resume: bool = True,
-    precision: Any = "32-true",
-    accelerator: str = "auto",
     progress: bool = True,
     label: str = "",
     info: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> FitResult:
     """Train with one cycle of the learning rate; on return the model holds the selected weights.
 
     A run that was killed goes on from its last whole epoch when it is started again with the same arguments, and
-    under a budget of epochs reaches the same losses to the last digit. The caller's random state is left alone.
+    under a budget of epochs or steps reaches the same losses to the last digit. The caller's random state stays.
+
+    Several processes (``devices``, ``num_nodes``, torchrun, Slurm) share every batch and take the steps that one would;
+    each calls this with the same arguments, rank 0 writes, and all return the same.
 
     Args:
         model: predicts in physical units, so that the loss is that of decoded fields.
         train_loader: shuffled batches (:func:`pyg_neuralops.data.mesh_loader`) of the task's items.
         val_loader: batches of samples; selects the weights by the mean of the task's metric. None keeps those of the
             last epoch.
+        recipe: how to train, and for how long.
         out: folder of the run, made when absent; see :class:`pyg_neuralops.engine.record.Record` for its files.
         task: ``SteadyField()`` by default.
-        epochs, seconds: the budget, exactly one of them; seconds are of pure training.
-        optimizer: "adamw", "muon", or a user's own by import path (:func:`.optimizers.make_optimizer`).
-        lr, weight_decay, pct_start, div: peak of the learning rate, decoupled decay of weights, rising part of the
-            cycle, and peak over start.
-        lr_rest, lr_scalars: multiples of the rate, for what Muon leaves to AdamW, and for masks and gates.
-        clip: largest norm of the gradient; None for no clipping.
-        ema: decay of a moving average of the weights, which is then validated and kept.
-        patience: stop after so many epochs without a better validation error.
+        fabric: one that has been launched, in place of what the recipe says of accelerator, devices and strategy.
+        loggers: Lightning's, or alike; get every row of the history.
+        on_epoch: called on rank 0 with the row of every epoch before it is kept; a run ends where it returns True.
         seed: of batches and of everything drawn during training, by (seed, epoch).
         resume: whether to go on from ``out``; False starts anew and overwrites.
-        precision: "32-true", "64-true", "16-mixed" or "bf16-mixed". accelerator: Lightning's, such as "cpu".
         progress, label: a progress bar on terminals, and its title.
         info: provenance to store with the weights, anything JSON can hold.
+        settings: fields of the recipe (:class:`pyg_neuralops.recipe.FitRecipe`), such as ``epochs=100, lr=1e-3``; they
+            replace those of ``recipe``.
 
     Raises:
         ValueError: for a bad setting, if ``out`` holds a run with other settings, code or data or is in use, or if what
@@ -112,89 +102,128 @@ def fit(
         FloatingPointError: naming epoch and learning rate, if the loss becomes NaN.
         OSError: if ``out`` cannot be written.
     """
-    if not isinstance(model, Normalized):
-        raise ValueError(f"model is a {type(model).__name__}; wrap it with pyg_neuralops.normalize.normalized")
-    for name, loader in (("train_loader", train_loader), ("val_loader", val_loader)):
-        if not isinstance(loader, DataLoader) and (loader is not None or name == "train_loader"):
-            raise ValueError(f"{name} is a {type(loader).__name__}; make it with data.mesh_loader(samples, batch_size)")
-    if str(precision) not in PRECISIONS:
-        raise ValueError(f"precision={precision!r}; choose from {list(PRECISIONS)}")
-    task, budget, out = SteadyField() if task is None else task, Budget(epochs, seconds), Path(out)
-    for name, value in (("clip", clip), ("patience", patience)):
-        if value is not None and value <= 0:
-            raise ValueError(f"{name}={value}; it must be positive, or None")
-    for name, value in (("lr_rest", lr_rest), ("lr_scalars", lr_scalars)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name}={value}; it must be positive")
-    if patience is not None and val_loader is None:
-        raise ValueError(f"patience={patience} needs validation samples")
-    settings: dict[str, Any] = dict(epochs=epochs, seconds=seconds, lr=lr, weight_decay=weight_decay, clip=clip)
-    settings |= dict(pct_start=pct_start, div=div, ema=ema, patience=patience, seed=seed, precision=str(precision))
-    settings |= dict(optimizer=optimizer, lr_rest=lr_rest, lr_scalars=lr_scalars)
-    schedule = OneCycle(lr, pct_start, div)
-
-    def make(model: nn.Module) -> torch.optim.Optimizer:
-        return make_optimizer(model, optimizer, lr, weight_decay, lr_rest=lr_rest, lr_scalars=lr_scalars)
-
+    recipe = FitRecipe(**settings) if recipe is None else dataclasses.replace(recipe, **settings)
+    task, out = SteadyField() if task is None else task, Path(out)
+    _check_arguments(model, train_loader, val_loader, recipe, fabric)
+    if fabric is None:
+        fabric = make_fabric(recipe)
+        fabric.launch()
+    ranks = Ranks(fabric)
     with draws_of_its_own():
         seed_draws(seed, 0)
-        make(model)  # refused before anything is read or written
-        check_saving(model, task, train_loader.dataset[0])
-        this = identity(model, task, train_loader, val_loader, settings)
-    if resume:
-        check_comparable(this)
-    batches, clock = EpochBatches(train_loader, seed), Clock(seconds)
-    averaging = None if ema is None else Averaging(ema)
-    record = Record(out, this, settings, info or {}, batches, clock, averaging)
-    spent = [0.0]
-
-    def spend(epoch: int, batch: int) -> float:
-        spent[0] = budget.progress(epoch + batch / batches.num_batches, clock.seconds)
-        return spent[0]
-
-    module = Training(model, task, schedule, spend, make)
-    callbacks: list[Callback] = [clock, record]
-    callbacks += [] if averaging is None else [averaging]
-    callbacks += [Bar(label, lambda: spent[0], lambda: record.history)] if progress else []
-    with sole_user(out), draws_of_its_own(), quiet():
-        last = out / "last.ckpt"
-        state = read_record(last, this) if resume and last.exists() else None
-        if state is None:
-            if resume:
-                check_vacant(out)
-            record.clear()
-        else:
-            record.load_state_dict(state)
-            record.settle()
-            batches.set_epoch(len(record.history))
-            spent[0] = budget.progress(len(record.history), record.history[-1]["seconds"])
+        this = ranks.together(lambda: _checked(model, train_loader, val_loader, recipe, task, seed, resume))
+    same = ranks.first(lambda: this)
+    ranks.together(lambda: check_same(same, this))
+    record = Record(out, this, info or {})
+    with ExitStack() as held:
+        held.enter_context(draws_of_its_own())
+        state = ranks.first(lambda: _begin(record, resume, held))
         reset_peak_memory()
-        trainer = Trainer(
-            max_epochs=-1 if epochs is None else epochs,
-            accelerator=accelerator,
-            devices=1,
-            precision=precision,
-            gradient_clip_val=clip,
-            callbacks=callbacks,
-            plugins=[WholeFiles()],
-            default_root_dir=out,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-        if not record.finished:
-            module.train()
-            trainer.fit(module, batches, val_loader, ckpt_path=last if state else None, weights_only=True)
-        record.load_best(model)
-    model.eval()
+        loop = Loop(model, task, recipe, seed, ranks)
+        if state is not None:
+            record.load_state_dict(state["record"])
+            loop.load_state_dict(state)
+        batches = Batches(train_loader, ranks, recipe.accumulate)
+        validation = None if val_loader is None else Batches(val_loader, ranks)
+        bar = held.enter_context(_bar(label, loop.spent(len(record.history)), progress and ranks.rank == 0))
+        tell = held.enter_context(telling(loggers if ranks.rank == 0 else (), {**recipe.settings(), "seed": seed}))
+
+        def advance(spent: float) -> None:
+            bar.update(spent - bar.n)
+
+        def add(row: dict[str, Any]) -> None:
+            record.add({**row, **loop.gates()}, model)
+            tell(record.history[-1])
+
+        def keep() -> dict[str, Any]:
+            row = record.history[-1]
+            stop = on_epoch is not None and on_epoch(row) is True
+            tired = recipe.patience is not None and row["epoch"] - record.best_epoch >= recipe.patience
+            record.finished = stop or tired or loop.spent(row["epoch"]) >= 1
+            record.keep(loop.state_dict())
+            return record.state_dict()
+
+        while not record.finished:
+            number = len(record.history)
+            bar.set_description_str(_said(label, record.history), refresh=False)
+            row = {"epoch": number + 1, **loop.epoch(number, batches, advance), "val": None}
+            with loop.averaging.in_place():
+                if validation is not None:
+                    row["val"] = mean_error(loop.validate(validation), number, row["lr"])
+                ranks.first(partial(add, row))
+            record.load_state_dict(ranks.first(keep))
+        model.load_state_dict(ranks.first(record.best_state))
+        model.to("cpu").eval()
     assert record.best is not None
     return FitResult(
         history=record.history,
         best_epoch=record.best["epoch"],
         best_val=record.best["val"],
         seconds=record.history[-1]["seconds"],
-        peak_memory=peak_memory(trainer.strategy.root_device.type == "cuda"),
+        peak_memory=peak_memory(fabric.device.type == "cuda"),
         resumed=state is not None,
     )
+
+
+def _check_arguments(
+    model: Normalized, train: DataLoader, val: DataLoader | None, recipe: FitRecipe, fabric: Fabric | None
+) -> None:
+    if not isinstance(model, Normalized):
+        raise ValueError(f"model is a {type(model).__name__}; wrap it with pyg_neuralops.normalize.normalized")
+    for name, loader in (("train_loader", train), ("val_loader", val)):
+        if not isinstance(loader, DataLoader) and (loader is not None or name == "train_loader"):
+            raise ValueError(f"{name} is a {type(loader).__name__}; make it with data.mesh_loader(samples, batch_size)")
+    if recipe.patience is not None and val is None:
+        raise ValueError(f"patience={recipe.patience} needs validation samples")
+    if fabric is not None and fabric.world_size > 1 and not torch.distributed.is_initialized():
+        raise ValueError("this fabric has not started its processes; call fabric.launch() first")
+
+
+def _checked(
+    model: Normalized,
+    train: DataLoader,
+    val: DataLoader | None,
+    recipe: FitRecipe,
+    task: Task,
+    seed: int,
+    resume: bool,
+) -> Identity:
+    """The run's identity, once all that can be refused before anything is written has been looked at."""
+    rates = {"lr_rest": recipe.lr_rest, "lr_scalars": recipe.lr_scalars}
+    make_optimizer(model, recipe.optimizer, recipe.lr, recipe.weight_decay, **rates)
+    check_saving(model, task, train.dataset[0])
+    this = identity(model, task, train, val, {**recipe.settings(), "seed": seed})
+    if resume:
+        check_comparable(this)
+    return this
+
+
+def _begin(record: Record, resume: bool, held: ExitStack) -> dict[str, Any] | None:
+    """Hold the run's folder and bring it in order. Returns what to go on from, None for a new run."""
+    held.enter_context(sole_user(record.out))
+    last = record.out / "last.ckpt"
+    if resume and last.exists():
+        state = read_last(last, record.identity)
+        record.load_state_dict(state["record"])
+        record.settle()
+        return state
+    if resume:
+        check_vacant(record.out)
+    record.clear()
+    return None
+
+
+def _bar(label: str, spent: float, shown: bool) -> tqdm:
+    """Fills with the spent budget; silent where there is no terminal."""
+    look = "{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+    hidden = None if shown else True
+    return tqdm(desc=label, total=1.0, initial=spent, disable=hidden, leave=False, dynamic_ncols=True, bar_format=look)
+
+
+def _said(label: str, history: list[dict[str, Any]]) -> str:
+    """What the bar tells of an epoch: its number, and loss and validation error of the last one."""
+    text = f"{label}epoch {len(history) + 1}"
+    if history:
+        text += f", loss {history[-1]['loss']:.4f}"
+        text += "" if history[-1]["val"] is None else f", val {history[-1]['val']:.4f}"
+    return text

@@ -53,7 +53,7 @@ class GraphValue(SteadyField):
 
     def loss(self, prediction: Tensor, item: Data) -> Tensor:
         y = targets(prediction, item)[0]
-        return ((prediction - y) / item.y_scale).square().mean()
+        return ((prediction - y) / item.y_scale).square().mean(1)
 
     def metrics(self, answer: Tensor, sample: Data) -> dict[str, Tensor]:
         return all_metrics(answer, sample, ("mean_absolute", "relative_l2"), answer.shape[1])

@@ -105,6 +105,17 @@ def _order(loader: DataLoader) -> dict[str, Any]:
     return {"batch_size": loader.batch_size, "drop_last": loader.drop_last, "sampler": type(loader.sampler).__name__}
 
 
+def check_same(first: Identity, this: Identity) -> None:
+    """Raise unless this rank has the run that rank 0 has.
+
+    Raises:
+        ValueError: saying what differs.
+    """
+    changes = differences(first, this)
+    if changes:
+        raise ValueError(f"this process has another run than rank 0: {changes}")
+
+
 def differences(there: Identity, here: Identity) -> str:
     """What differs, in words: "batch_size=4, not 8; other training samples (hint)"; empty where nothing does."""
     found = []

@@ -44,15 +44,20 @@ class SteadyGradient(SteadyField):
             raise ValueError(f"grid_shape={min(shapes)}; central differences need at least 3 nodes along each axis")
         sizes = [int(torch.Size(shape).numel()) for shape in shapes]
         pairs = zip(prediction.split(sizes), item.y.split(sizes), shapes, strict=True)
-        extra = [
-            relative_l2(
-                difference(one.unflatten(0, tuple(shape)), axis), difference(two.unflatten(0, tuple(shape)), axis)
-            )
-            for one, two, shape in pairs
-            for axis in range(len(shape))
-        ]
         # A target that does not change along an axis has no relative error there: NaN, left out.
-        return super().loss(prediction, item) + self.strength * torch.cat(extra).nansum() / len(shapes)
+        extra = [
+            torch.cat(
+                [
+                    relative_l2(
+                        difference(one.unflatten(0, tuple(shape)), axis),
+                        difference(two.unflatten(0, tuple(shape)), axis),
+                    )
+                    for axis in range(len(shape))
+                ]
+            ).nansum()
+            for one, two, shape in pairs
+        ]
+        return super().loss(prediction, item) + self.strength * torch.stack(extra)  # [B]
 
 
 def difference(field: Tensor, axis: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from ..metrics import METRICS, defined_mean, per_channel, relative_l2
+from ..metrics import METRICS, per_channel, relative_l2
 from ..residual import Residual
 from ..resolve import resolve
 
@@ -33,7 +33,10 @@ class Task(Protocol):
         """The prediction for a batch of items, in the form of their ``y`` and in physical units."""
 
     def loss(self, prediction: Tensor, item: Data) -> Tensor:
-        """The scalar to minimise."""
+        """What to minimise: a value of every item, ``[B]``, NaN where an item has none; or their mean, a scalar.
+
+        Values of every item let a batch be cut into any parts, among devices too, without another step being taken.
+        """
 
     def answer(self, model: nn.Module, sample: Data) -> Tensor:
         """The prediction for a batch of samples, in the form of their ``y``."""
@@ -110,6 +113,21 @@ def scores(task: Task, answer: Tensor, sample: Data, more: Iterable[str] = ()) -
     return {name: v if CHANNEL.fullmatch(name) else _infinite(v, answer, sample) for name, v in found.items()}
 
 
+def losses(task: Task, prediction: Tensor, item: Data) -> Tensor:
+    """The task's loss of every item of a batch, ``[B]``; infinite, not NaN, where the prediction is not finite.
+
+    Raises:
+        ValueError: if it is neither a scalar nor a value of every item.
+    """
+    found, count = task.loss(prediction, item), item.num_graphs if isinstance(item, Batch) else 1
+    if not isinstance(found, Tensor) or found.shape not in ((), (count,)):
+        shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(f"the loss of {task!r} is {shape} for {count} items; it must be a tensor [B] or a scalar")
+    if found.dim():
+        return _infinite(found, prediction, item)
+    return torch.where(found.isnan(), torch.inf, found).expand(count)  # of a mean NaN cannot mean that there is none
+
+
 def selecting(task: Task, answer: Tensor, sample: Data) -> Tensor:
     """The first of the task's metrics, whose mean selects the weights. ``[B]``"""
     return next(iter(scores(task, answer, sample).values()))
@@ -151,7 +169,7 @@ class SteadyField:
         return model(item)
 
     def loss(self, prediction: Tensor, item: Data) -> Tensor:
-        return defined_mean(score(prediction, item))
+        return score(prediction, item)
 
     def answer(self, model: nn.Module, sample: Data) -> Tensor:
         return self.predict(model, sample)

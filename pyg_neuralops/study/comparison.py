@@ -10,22 +10,25 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ..engine.machine import check_machine
+from ..recipe import Count
 from ..typed import typed
 from .baselines import Baseline, trivial_baselines
 from .data import Splits, load_splits
-from .machine import check_machine
 from .pieces import all_runs, build, run_folder
 from .provenance import environment, read_json, write_json
 from .report import write_report
-from .run import check_run_folder, differences, identity
+from .run import SHARED, check_run_folder, differences, identity
 from .running import run_all, said
 from .scores import check_metrics, own_metrics, summaries
-from .settings import Comparison, Count
+from .settings import Comparison
 
 log = logging.getLogger(__name__)
 # Where results and data lie and who made the data do not change a result, and models and seeds may come and go:
 # each run is checked by itself.
-NOT_COMPARED = ("out", "root", "workers", "models", "overrides", "seeds", "seed", "metrics")
+NOT_COMPARED = ("out", "root", "workers", "models", "overrides", "seeds", "seed", "metrics", *SHARED)
 
 
 def compare(
@@ -56,6 +59,11 @@ def compare(
     jobs = typed(jobs, Count, "jobs")
     if jobs > 1 and executor is not None:
         raise ValueError(f"jobs={jobs} and an executor; give one of them")
+    if (comparison.devices or 1) * comparison.num_nodes > 1 or torch.distributed.is_torchelastic_launched():
+        raise ValueError(
+            f"devices={comparison.devices}, num_nodes={comparison.num_nodes}; a comparison trains each model on one "
+            "device: use jobs for several runs at a time, or `train` for one run on several devices"
+        )
     out, start = Path(comparison.out), time.perf_counter()
     for label in comparison.models:
         check_machine(comparison.recipe(label))

@@ -9,9 +9,9 @@ from typing import Any
 from ..checkpoint import load_model
 from ..data import mesh_loader, read_hdf5, write_hdf5
 from ..engine import collect, predict, task_of
+from ..engine.machine import compute_device
 from ..plotting import plot_predictions, save_figure
 from .data import ready, trained_on
-from .machine import compute_device
 from .run import check_channels
 from .scores import summaries
 from .table import show

@@ -18,7 +18,7 @@ import torch
 
 from ..data import file_sha256, replacing
 
-PACKAGES = ("torch", "torch-geometric", "lightning", "numpy", "scipy", "pyg-neuralops")
+PACKAGES = ("torch", "torch-geometric", "lightning-fabric", "numpy", "scipy", "pyg-neuralops")
 
 
 def environment() -> dict[str, Any]:

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from lightning_fabric import Fabric
 
 from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
-from ..engine import Task, evaluate, fit
+from ..engine import Task, evaluate, fit, make_logger
+from ..engine.machine import make_fabric
+from ..engine.ranks import Ranks
 from ..models import NeuralOperator, build_model
 from ..normalize import Normalized, normalized
 from .data import Splits
-from .machine import check_machine, compute_device
 from .own_code import code_digests
 from .provenance import environment, file_digest, read_json, read_result, write_json
 from .scores import check_metrics, own_metrics, rescored, summaries
@@ -28,6 +30,8 @@ from .settings import Recipe
 
 log = logging.getLogger(__name__)
 GROUPS = ("arguments", "recipe", "code")
+SHARED = ("devices", "num_nodes", "strategy", "logger")
+"""Settings of a recipe that are no part of what a run comes to."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ def identity(
     A user's own model, dataset, task, optimizer and patch metric count with their code
     (:func:`.own_code.code_digests`).
     """
-    found = {"class": name, "arguments": kwargs, "recipe": dataclasses.asdict(recipe), "seed": seed}
+    settings = {key: value for key, value in dataclasses.asdict(recipe).items() if key not in SHARED}
+    found = {"class": name, "arguments": kwargs, "recipe": settings, "seed": seed}
     found |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
     if splits.info["task"] != {"name": "steady"}:
         found["task"] = splits.info["task"]
@@ -134,6 +139,7 @@ def train_run(
     initial: str | None = None,
     replace: Sequence[str] = (),
     metrics: Sequence[str] = (),
+    fabric: Fabric | None = None,
     progress: bool = True,
     title: str = "",
 ) -> dict[str, Any]:
@@ -150,23 +156,33 @@ def train_run(
         initial, replace: a checkpoint whose weights to start from, and the parts to start anew
             (:func:`pyg_neuralops.checkpoint.start_from`).
         metrics: further ones by import path, beside the task's own.
+        fabric: one that has been launched, in place of what the recipe says of devices.
         progress, title: the bar.
 
     Returns:
         What ``result.json`` holds; see the keys below.
     """
-    check_machine(recipe)
+    if fabric is None:
+        fabric = make_fabric(recipe)
+        fabric.launch()
+    ranks = Ranks(fabric)
     origin = None if initial is None else {"checkpoint": file_digest(initial), "replace": sorted(replace)}
     this = identity(splits, name, kwargs, recipe, seed, origin)
-    check_run_folder(out, this)
     path = out / "result.json"
     names = splits.info.get("names", {}).get("y", ())
     check_metrics(metrics, splits.task, splits.test, names)
     own = own_metrics(metrics)
-    found = read_result(out) if path.exists() else None
+
+    def begin() -> dict[str, Any] | None:
+        check_run_folder(out, this)
+        found = read_result(out) if path.exists() else None
+        if found is None or unscored(found, own):
+            write_json(out / "run.json", this, of="run")
+        return found
+
+    found = ranks.first(begin)
     if found is not None and not unscored(found, own):
         return found
-    write_json(out / "run.json", this, of="run")
     start = time.perf_counter()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -182,21 +198,26 @@ def train_run(
         model,
         mesh_loader(items, **limits, shuffle=True, seed=seed),
         None if prepared.val is None else mesh_loader(prepared.val, **limits),
+        recipe,
         out=out,
         task=task,
-        **{name: value for name, value in vars(recipe).items() if name not in (*limits, *modes)},
+        fabric=fabric,
+        loggers=[make_logger(name, out) for name in recipe.logger] if ranks.rank == 0 else (),
         seed=seed,
         progress=progress,
         label=title,
         info={"data": splits.info, "seed": seed},
     )
-    test, device = mesh_loader(prepared.test, **limits), compute_device(recipe.accelerator)
-    scores = evaluate(model, test, task, device, metrics=list(own))
+    scores = evaluate(model, mesh_loader(prepared.test, **limits), task, fabric.device, list(own), ranks)
     errors = summaries(scores, names, splits.test)
+
+    def write(report: dict[str, Any]) -> dict[str, Any]:
+        ranks.first(lambda: write_json(path, report, of=this))
+        return report
+
     if found is not None:
         report = {**rescored(found, errors, own), "scored_with": environment()}
-        write_json(path, report, of=this)
-        return report
+        return write(report)
     report = {
         "model": label or name,
         "class": name,
@@ -218,7 +239,7 @@ def train_run(
         "peak_memory_bytes": result.peak_memory,
         "resumed": result.resumed,
         "history": result.history,
+        "devices": ranks.size,
         "environment": environment(),
     }
-    write_json(path, report, of=this)
-    return report
+    return write(report)

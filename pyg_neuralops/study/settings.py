@@ -7,38 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from ..recipe import BUDGETS, MACHINE, Count, FitRecipe, Settings, hints_of
 from ..typed import Range, closest, typed, unknown
 from .toml import read_toml
 
-Count = Annotated[int, Range(1, 2**31 - 1)]
 Seed = Annotated[int, Range(0, 2**63 - 1)]  # what torch and NumPy both take
-Positive = Annotated[float, Range(0, open=True)]
-Part = Annotated[float, Range(0, 1, open=True)]
 Mode = Literal["channel", "scalar", "none"]
-Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Base of all settings.
-
-    Raises:
-        ValueError: for a value that is of another kind, or out of range: "epochs='3'; an integer is needed".
-    """
-
-    def __post_init__(self) -> None:
-        hints = _hints(type(self))
-        for item in dataclasses.fields(self):
-            object.__setattr__(self, item.name, typed(getattr(self, item.name), hints[item.name], item.name))
-
-
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls, include_extras=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,52 +43,21 @@ class DataChoice(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(Settings):
-    """How a model is trained. The defaults are those of the standard benchmarks where they have one."""
+class Recipe(FitRecipe):
+    """How a model is trained on samples: :class:`pyg_neuralops.recipe.FitRecipe`, with batches and normalisation."""
 
-    epochs: Count | None = None
-    """Budget in epochs ..."""
-    seconds: Positive | None = None
-    """... or in seconds of pure training a run."""
     batch_size: Count = 8
-    """Most samples in a batch; with a task in time, most single steps or times."""
+    """Most samples in a batch, which all devices share; with a task in time, most single steps or times."""
     max_nodes: Count | None = None
     """Most nodes in a batch."""
-    optimizer: str = "adamw"
-    """adamw; muon (matrices of blocks and steps by Muon, the rest by AdamW); or package.module:Class of your own."""
-    lr: Positive = 1e-3
-    """Peak of the one-cycle learning rate."""
-    lr_rest: Positive = 0.5
-    """Of what Muon leaves to AdamW, as a multiple of lr."""
-    lr_scalars: Positive = 1.0
-    """Of soft masks, gates and temperatures, as a multiple of what they would have."""
-    weight_decay: Annotated[float, Range(0)] = 1e-5
-    """Decoupled from the gradient."""
-    clip: Positive | None = 0.1
-    """Largest norm of the gradient."""
-    pct_start: Part = 0.3
-    """Part of the run in which the learning rate rises."""
-    div: Positive = 25.0
-    """The learning rate starts at its peak over this."""
-    ema: Part | None = None
-    """Decay of a moving average of the weights."""
-    patience: Count | None = None
-    """Stop after so many epochs without a better validation error."""
+    logger: tuple[str, ...] = ()
+    """Where else the rows of the history go: csv, tensorboard, or package.module:Class, such as one of Lightning's."""
     normalize_x: Mode = "channel"
     """Input fields: one mean and std per channel, one scalar for all, or none."""
     normalize_y: Mode = "channel"
     """Target fields, likewise."""
     normalize_pos: Mode = "channel"
     """Positions as encoders see them: one std per axis, one scalar for all (keeps the shape), or none (raw)."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Of the arithmetic; weights are kept in 32 bits. 16-mixed needs a GPU."""
-    accelerator: Accelerator = "auto"
-    """Where to train: on a GPU where there is one, unless it is named."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if (self.epochs is None) == (self.seconds is None):
-            raise ValueError(f"epochs={self.epochs}, seconds={self.seconds}; give exactly one of them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +106,12 @@ class Comparison(DataChoice, Recipe, ModelChoice):
             if label not in self.models:
                 there = f"the models {list(self.models)}{closest(label, self.models)}"
                 raise ValueError(f"overrides for {label!r}, which is not among {there}")
-            if {"epochs", "seconds"} & set(changes):
+            if {*BUDGETS} & set(changes):
                 raise ValueError(f"overrides for {label!r} change the budget, which must be equal for all models")
+            if {*MACHINE} & set(changes):
+                raise ValueError(
+                    f"overrides for {label!r} change {sorted({*MACHINE} & set(changes))}, one for all models"
+                )
             try:
                 self.recipe(label)
                 self.model(label)
@@ -202,7 +153,7 @@ class Comparison(DataChoice, Recipe, ModelChoice):
             FileNotFoundError: if there is no such file.
             ValueError: naming the file, if it is not TOML, has an unknown key (says which there are) or a wrong value.
         """
-        found, hints = read_toml(path), _hints(cls)
+        found, hints = read_toml(path), hints_of(cls)
         unknown(found, hints, f"{path} has unknown keys")
         try:
             own = {name: typed(value, hints[name], name) for name, value in found.items()}

@@ -50,7 +50,7 @@ def takes_a_step(comparison, label, dataset):
     modes = {field: getattr(recipe, f"normalize_{field}") for field in ("x", "y", "pos")}
     model = normalized(inner, [data], **modes)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    loss = task.loss(task.predict(model, data), data)
+    loss = task.loss(task.predict(model, data), data).mean()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip or torch.inf)
     optimizer.step()

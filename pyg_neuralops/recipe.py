@@ -1,0 +1,98 @@
+"""``Recipe`` of one run as :func:`pyg_neuralops.engine.fit` needs it; plain Python, without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from .typed import Range, typed
+
+Count = Annotated[int, Range(1, 2**31 - 1)]
+Positive = Annotated[float, Range(0, open=True)]
+Part = Annotated[float, Range(0, 1, open=True)]
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+
+BUDGETS = ("epochs", "steps", "seconds")
+MACHINE = ("accelerator", "devices", "num_nodes", "strategy")
+"""Fields that say where a run computes, and are no part of what it comes to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of all settings: every field is checked against its annotation when an object is made.
+
+    Raises:
+        ValueError: for a value that is of another kind, or out of range: "epochs='3'; an integer is needed".
+    """
+
+    def __post_init__(self) -> None:
+        hints = hints_of(type(self))
+        for item in dataclasses.fields(self):
+            object.__setattr__(self, item.name, typed(getattr(self, item.name), hints[item.name], item.name))
+
+
+def hints_of(cls: type) -> dict[str, Any]:
+    """Annotations of all fields of a dataclass, with their ranges."""
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRecipe(Settings):
+    """How weights are trained. The defaults are those of the standard benchmarks where they have one.
+
+    Raises:
+        ValueError: for a value out of range, or unless exactly one budget is given.
+    """
+
+    epochs: Count | None = None
+    """Budget in epochs ..."""
+    steps: Count | None = None
+    """... or in steps of the optimizer ..."""
+    seconds: Positive | None = None
+    """... or in seconds of pure training a run."""
+    optimizer: str = "adamw"
+    """adamw; muon (matrices of blocks and steps by Muon, the rest by AdamW); or package.module:Class of your own."""
+    lr: Positive = 1e-3
+    """Peak of the one-cycle learning rate."""
+    lr_rest: Positive = 0.5
+    """Of what Muon leaves to AdamW, as a multiple of lr."""
+    lr_scalars: Positive = 1.0
+    """Of soft masks, gates and temperatures, as a multiple of what they would have."""
+    weight_decay: Annotated[float, Range(0)] = 1e-5
+    """Decoupled from the gradient."""
+    clip: Positive | None = 0.1
+    """Largest norm of the gradient."""
+    pct_start: Part = 0.3
+    """Part of the run in which the learning rate rises."""
+    div: Positive = 25.0
+    """The learning rate starts at its peak over this."""
+    ema: Part | None = None
+    """Decay of a moving average of the weights, which is then validated and kept."""
+    patience: Count | None = None
+    """Stop after so many epochs without a better validation error."""
+    accumulate: Count = 1
+    """Parts that a batch is computed in, one after another, where it does not fit in memory; the step is the same."""
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Of the arithmetic; mixed ones keep weights in 32 bits. 16-mixed needs a GPU."""
+    accelerator: Accelerator = "auto"
+    """Where to train: on a GPU where there is one, unless it is named."""
+    devices: Count | None = None
+    """Processes of this machine, a GPU or a core each, that share every batch; those of torchrun, or 1, by default."""
+    num_nodes: Count = 1
+    """Machines that share every batch, each with as many devices."""
+    strategy: Literal["auto", "ddp"] = "auto"
+    """How several devices share a batch; both mean data-parallel training."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = {name: getattr(self, name) for name in BUDGETS}
+        if sum(value is not None for value in given.values()) != 1:
+            said = ", ".join(f"{name}={value}" for name, value in given.items())
+            raise ValueError(f"{said}; give exactly one of them")
+
+    def settings(self) -> dict[str, Any]:
+        """What decides what a run comes to, by name."""
+        names = (item.name for item in dataclasses.fields(FitRecipe))
+        return {name: getattr(self, name) for name in names if name not in MACHINE}
