@@ -126,14 +126,16 @@ def fit(
         batches = Batches(train_loader, ranks, recipe.accumulate)
         validation = None if val_loader is None else Batches(val_loader, ranks)
         bar = held.enter_context(_bar(label, loop.spent(len(record.history)), progress and ranks.rank == 0))
-        tell = held.enter_context(telling(loggers if ranks.rank == 0 else (), {**recipe.settings(), "seed": seed}))
+        settings = {**recipe.settings(), "seed": seed}
+        tell: list[Callable[[dict[str, Any]], None]] = []
+        ranks.first(lambda: tell.append(held.enter_context(telling(loggers, settings))))
 
         def advance(spent: float) -> None:
             bar.update(spent - bar.n)
 
         def add(row: dict[str, Any]) -> None:
             record.add({**row, **loop.gates()}, model)
-            tell(record.history[-1])
+            tell[0](record.history[-1])
 
         def keep() -> dict[str, Any]:
             row = record.history[-1]

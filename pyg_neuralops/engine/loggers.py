@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,7 +60,7 @@ def make_logger(name: str, out: str | os.PathLike[str]) -> Logger:
     return make(**({} if where is None else {where: str(Path(out))}))
 
 
-@contextmanager
+@contextlib.contextmanager
 def telling(loggers: Sequence[Logger], settings: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Within this, what is called with a row of the history passes it to all loggers, which are then finished."""
 
@@ -70,7 +70,8 @@ def telling(loggers: Sequence[Logger], settings: dict[str, Any]) -> Iterator[Cal
             logger.log_metrics(values, step=row["epoch"])
 
     for logger in loggers:
-        logger.log_hyperparams(settings)
+        with contextlib.suppress(NotImplementedError):  # Fabric's own CSVLogger has no place for them
+            logger.log_hyperparams(settings)
     status = "failed"
     try:
         yield tell

@@ -59,18 +59,29 @@ class Gaps(SteadyField):
 
     def loss(self, prediction, item):
         found = super().loss(prediction, item)
-        return torch.where(item.num_nodes_of % 3 == 0, torch.nan, found)
+        return torch.where(item.ptr.diff() % 3 == 0, torch.nan, found)
 
 
 def gaps_run():
     samples = toy_samples(11, 1)
-    for sample in samples:
-        sample.num_nodes_of = torch.tensor([sample.num_nodes])
     torch.manual_seed(0)
     return normalized(Unused(1, 1), samples), mesh_loader(samples, 4, shuffle=True), mesh_loader(samples, 3)
 
 
-def several(size: int, work, *, killed: int | None = None) -> list:
+def torchrun(rank: int, size: int, port: int) -> dict[str, str]:
+    """What torchrun tells a process."""
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0"}
+    return where | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
+
+
+def slurm(rank: int, size: int, port: int) -> dict[str, str]:
+    """What srun tells a task, each on a machine of its own."""
+    job = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "train", "SLURM_NODELIST": "127.0.0.1", "MASTER_ADDR": "127.0.0.1"}
+    job |= {"MASTER_PORT": str(port), "SLURM_NNODES": str(size), "SLURM_NTASKS_PER_NODE": "1", "SLURM_LOCALID": "0"}
+    return job | {"SLURM_NTASKS": str(size), "SLURM_PROCID": str(rank), "SLURM_NODEID": str(rank)}
+
+
+def several(size: int, work, *, killed: int | None = None, launched=torchrun) -> list:
     """``work(rank)`` in ``size`` processes; what each returns, or its error. One that is killed takes all with it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -81,9 +92,7 @@ def several(size: int, work, *, killed: int | None = None) -> list:
         pid = os.fork()
         if pid == 0:
             if size > 1:
-                os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
-                os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"}
-                os.environ |= {"WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
+                os.environ |= launched(rank, size, port)
             try:
                 found = work(rank)
             except Exception as error:  # noqa: BLE001
@@ -183,6 +192,8 @@ if __name__ == "__main__":
         several(2, training(ragged, folder, epochs=4, dies=(0, 20)), killed=0)
         report[f"moved {size}"] = several(size, training(ragged, folder, epochs=4))
     report["stayed"] = several(1, training(ragged, out / "stayed", epochs=4))
+    nodes = training(ragged, out / "slurm", epochs=4, num_nodes=2, devices=1)
+    report["slurm"] = several(2, nodes, launched=slurm)
     report["seconds"] = several(2, training(ragged, out / "seconds", seconds=0.5))
     report["other data"], report["broken"] = several(2, other_data), several(2, broken_sample)
     report["scored"] = [several(1, scored)[0], *several(2, scored)]

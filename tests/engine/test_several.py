@@ -70,10 +70,15 @@ def test_a_run_goes_on_with_another_number_of_ranks(report, size):
         same_steps(report["stayed"][0], found)
 
 
+def test_two_tasks_of_slurm_are_two_ranks(report):
+    for found in report["slurm"]:
+        same_steps(report["stayed"][0], found)
+
+
 def test_seconds_end_at_one_step_for_all(report):
     first, second = report["seconds"]
     assert first == second
-    assert first["rows"][-1]["lr"] < 1e-4
+    assert first["rows"][-1]["lr"] < first["rows"][0]["lr"] or len(first["rows"]) == 1
 
 
 def test_what_differs_on_one_rank_is_an_error_on_all(report):
@@ -98,7 +103,7 @@ class Rank:
 def test_pieces_are_a_partition_of_every_batch():
     samples = toy_samples(23)
     for index, sample in enumerate(samples):
-        sample.number = torch.tensor([index])
+        sample.x[:] = index
     loader = mesh_loader(samples, 5, shuffle=True, max_nodes=40)
     loader.batch_sampler.sampler.set_epoch(3)
     whole = [list(batch) for batch in loader.batch_sampler]
@@ -110,7 +115,7 @@ def test_pieces_are_a_partition_of_every_batch():
             draws.append(torch.rand(1).item())
             assert count == len(whole)
             for batch, pieces in zip(found, steps, strict=True):
-                batch += [number for piece in pieces for number in piece.number.tolist()]
+                batch += [number for piece in pieces for number in piece.x[piece.ptr[:-1], 0].tolist()]
         assert found == whole
         assert len(set(draws)) == size  # ranks draw dropout each for itself
     shared = [number for rank in range(3) for number, _ in Batches(loader, Rank(rank, 3)).shared_out()[1]]
@@ -161,7 +166,7 @@ def test_train_from_the_command_line_by_two_processes(tmp_path, launcher):
     words += ["--root", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--logger", "csv", "tensorboard"]
     start = [sys.executable, "-m"]
     if launcher == "torchrun":
-        start += ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m", "pyg_neuralops"]
+        start += ["torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "pyg_neuralops"]
     else:
         start += ["pyg_neuralops"]
         words += ["--devices", "2"]
