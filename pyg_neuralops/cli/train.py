@@ -39,6 +39,7 @@ class Train:
 
     def run(self) -> None:
         from ..checkpoint import load_model
+        from ..executors import cluster_executor
         from ..models import build_model, model_name
         from ..study.data import load_splits
         from ..study.machine import check_machine
@@ -52,7 +53,8 @@ class Train:
         check_run_folder(out)
         if self.replace and self.from_ is None:
             raise ValueError(f"replace={list(self.replace)} needs --from")
-        splits = load_splits(self.data.choice(self.data.dataset))
+        with cluster_executor(self.data.cluster) as executor:
+            splits = load_splits(self.data.choice(self.data.dataset), executor)
         if self.from_ is None:
             name, kwargs = self.model, dataclasses.asdict(self.size)
         else:
