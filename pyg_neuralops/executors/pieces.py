@@ -71,12 +71,12 @@ def _error(name: str, future: Future[Any]) -> Exception | None:
         return RuntimeError(f"{name}: given up by its executor (are scheduler and workers gone?); {again}")
     error = future.exception()
     if isinstance(error, BrokenExecutor):
-        died = RuntimeError(f"{name}: a worker process died ({error}); {again}")
-        died.__cause__ = error
-        return died
+        return RuntimeError(f"{name}: a worker process died ({error}); {again}")
     if error is None or isinstance(error, (*KINDS, RuntimeError)):
         return error
-    return portable(error, name)  # of the executor
+    foreign = portable(error, name)  # of the executor
+    foreign.__cause__ = error
+    return foreign
 
 
 def _do(folder: str, importable: bool, function: Callable[..., T], *arguments: Any) -> T:
