@@ -15,13 +15,13 @@ import pytest
 from pyg_neuralops.executors import Processes, cluster_executor, portable, run_pieces
 
 WORK = """
-import os, time
+import os, sys, time
 from pathlib import Path
 class Own(Exception):
     pass
 def square(number):
     print("not an answer")
-    return number**2, os.environ["OMP_NUM_THREADS"], os.getcwd()
+    return number**2, os.environ["OMP_NUM_THREADS"], os.getcwd(), sys.argv
 def fail(kind):
     raise {"own": Own, "key": KeyError, "value": ValueError}[kind]("no such number")
 def die(number):
@@ -52,7 +52,7 @@ def test_pieces_in_processes_and_threads(work, tmp_path, monkeypatch):
         seen = {}
         with pool:
             found = run_pieces(pool, work.square, {f"number {n}": (n,) for n in range(5)}, seen.__setitem__)
-        assert found == seen == {f"number {n}": (n**2, "1", str(tmp_path)) for n in range(5)}
+        assert found == seen == {f"number {n}": (n**2, "1", str(tmp_path), sys.argv) for n in range(5)}
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Processes(ThreadPoolExecutor):
         super().__init__(count)
         environment = {**os.environ, **dict.fromkeys(THREADS, "1")}  # read by libraries as they are loaded
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        command = [sys.executable, "-c", "from pyg_neuralops.executors.processes import serve; serve()"]
+        command = [sys.executable, "-c", "from pyg_neuralops.executors.processes import serve; serve()", *sys.argv]
         pipe = subprocess.PIPE
         self._workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment) for _ in range(count)]
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
@@ -78,6 +78,7 @@ class Processes(ThreadPoolExecutor):
 
 def serve() -> None:
     """A worker's loop: a pickled (function, args, kwargs) in, a pickled (result, error, where) out."""
+    sys.argv.pop(0)  # what is left is the command line of the process that started this one
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a piece prints must not be taken for an answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; we end with the first

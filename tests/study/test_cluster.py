@@ -52,7 +52,7 @@ class Mine(torch.nn.Module):
 """
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=300):
     limit = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < limit, "waited in vain"

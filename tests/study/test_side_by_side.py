@@ -140,7 +140,7 @@ def test_ctrl_c_ends_all_workers_and_the_comparison_goes_on(own, tmp_path):
     process = subprocess.Popen(
         [sys.executable, tmp_path / "run.py", pickle.dumps(one).hex()], start_new_session=True, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(asleep := list(tmp_path.glob("asleep*"))) < 2 and time.monotonic() < deadline:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
