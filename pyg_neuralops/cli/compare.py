@@ -44,23 +44,25 @@ class Compare:
     """A TOML file of settings; what else is given here replaces the file's."""
 
     def run(self) -> None:
+        from ..executors import cluster_executor
         from ..study.comparison import compare
 
-        compare(
-            Comparison(
-                **vars(self.data.choice(self.data.dataset)),
-                **dataclasses.asdict(self.training),
-                **dataclasses.asdict(self.size),
-                models=self.models,
-                seeds=self.seeds,
-                seed=self.seed,
-                out=self.out,
-                metrics=self.metrics,
-                # A recipe's overrides of models that were not asked for.
-                overrides={label: changes for label, changes in self.overrides.items() if label in self.models},
-            ),
-            jobs=self.jobs,
+        if self.jobs > 1 and self.data.cluster is not None:
+            raise ValueError(f"jobs={self.jobs} and cluster={self.data.cluster!r}; give one of them")
+        comparison = Comparison(
+            **vars(self.data.choice(self.data.dataset)),
+            **dataclasses.asdict(self.training),
+            **dataclasses.asdict(self.size),
+            models=self.models,
+            seeds=self.seeds,
+            seed=self.seed,
+            out=self.out,
+            metrics=self.metrics,
+            # A recipe's overrides of models that were not asked for.
+            overrides={label: changes for label, changes in self.overrides.items() if label in self.models},
         )
+        with cluster_executor(self.data.cluster) as executor:
+            compare(comparison, jobs=self.jobs, executor=executor)
         out = Path(self.out)
         print("\n" + (out / "table.md").read_text())
         print(f"results: {out / 'results.json'}, figures: {out / 'error_vs_time.png'}, {out / 'fields.png'}")

@@ -30,6 +30,7 @@ class Data:
     """Draw nine samples, beside the data."""
 
     def run(self) -> None:
+        from ..executors import cluster_executor
         from ..study.data import load_splits
 
         if not self.dataset:
@@ -40,7 +41,8 @@ class Data:
         choice = self.source.choice(self.dataset)
         if self.from_ is not None:
             choice = _from_official(choice, self.from_)
-        splits = load_splits(choice)
+        with cluster_executor(self.source.cluster) as executor:
+            splits = load_splits(choice, executor)
         print(splits.describe())
         if self.preview:
             print(f"picture: {_draw(splits)}")

@@ -35,6 +35,7 @@ class Evaluate:
         from ..data import mesh_loader
         from ..engine import evaluate, make_task, task_of
         from ..engine.machine import compute_device
+        from ..executors import cluster_executor
         from ..study.data import load_split, task_settings, trained_on
         from ..study.provenance import environment, write_json
         from ..study.run import check_channels
@@ -48,7 +49,8 @@ class Evaluate:
         model = load_model(self.checkpoint, trust_import=self.trust_import)
         trained = trained_on(self.checkpoint)
         choice = self.data.choice(self.data.dataset)
-        samples, info = load_split(choice, self.split)
+        with cluster_executor(self.data.cluster) as executor:
+            samples, info = load_split(choice, self.split, executor)
         if choice.task:
             task = make_task(**task_settings(choice))
         else:  # what it was trained for, at the arguments that are given

@@ -38,6 +38,8 @@ class SourceOptions:
     """Folder of the data, or of a file's cache."""
     workers: int | None = None
     """Processes that generate; all cores by default."""
+    cluster: str | None = None
+    """Address of a Dask scheduler, such as tcp://localhost:8786, whose workers generate, and for compare also train."""
 
     def choice(self, dataset: str) -> DataChoice:
         named = {

@@ -41,6 +41,7 @@ class Train:
         from ..checkpoint import load_model
         from ..engine.machine import make_fabric
         from ..engine.ranks import Ranks
+        from ..executors import cluster_executor
         from ..models import build_model, model_name
         from ..study.data import load_splits
         from ..study.notes import gaps
@@ -55,7 +56,8 @@ class Train:
         ranks.first(lambda: check_run_folder(out))
         if self.replace and self.from_ is None:
             raise ValueError(f"replace={list(self.replace)} needs --from")
-        splits = ranks.lead(lambda: load_splits(self.data.choice(self.data.dataset)))
+        with cluster_executor(self.data.cluster) as executor:
+            splits = ranks.lead(lambda: load_splits(self.data.choice(self.data.dataset), executor))
         if self.from_ is None:
             name, kwargs = self.model, dataclasses.asdict(self.size)
         else:

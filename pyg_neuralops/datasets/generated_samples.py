@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,6 +42,7 @@ class GeneratedSamples:
     stream: str
     seed: int
     workers: int
+    executor: Executor | None
     parameters: dict[str, Any]
     raw_paths: list[str]
 
@@ -62,6 +64,7 @@ class GeneratedSamples:
                 seeds,
                 folder,
                 workers=self.workers,
+                executor=self.executor,
                 part_size=self.part_size,
                 advance=bar.update,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,6 +50,8 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
         protocol: "standard" or "paper".
         transform, pre_transform, force_reload: as in PyG; force_reload processes again, and keeps the raw file.
         workers: generating processes; the number of cores when None, 0 for this process.
+        executor: where to generate instead; anything with ``submit`` whose workers see the same files, such as
+            :func:`pyg_neuralops.executors.cluster_executor`. Samples and files do not depend on either.
         on_disk: read each sample from the HDF5 file when it is asked for, instead of all into memory.
 
     Attributes:
@@ -59,7 +62,8 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
         ValueError: for an argument out of range (says what is allowed), or official files that are not what
             they should be (says what was expected and what was found).
         FileNotFoundError: for source="official" without the files; says which and where.
-        RuntimeError: naming the seed of the sample whose solver failed. Samples done until then are kept.
+        RuntimeError: naming the seed of the sample whose solver failed, or the samples whose worker died. Samples done
+            until then are kept.
         OSError: if the root cannot be written.
     """
 
@@ -85,6 +89,7 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
         pre_transform: Callable | None = None,
         force_reload: bool = False,
         workers: int | None = None,
+        executor: Executor | None = None,
         on_disk: bool = False,
     ):
         for label, value, allowed in (
@@ -101,6 +106,8 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
                 raise ValueError(f"{label}={number}; it must be at least {least}")
         if workers is not None and workers < 0:
             raise ValueError(f"workers={workers}; it must be at least 0, or None for the number of cores")
+        if workers is not None and executor is not None:
+            raise ValueError(f"workers={workers} and an executor; give one of them")
         if on_disk and pre_transform is not None:
             raise ValueError("on_disk=True stores nothing processed; give the pre_transform as transform")
         self.split, self.seed, self.protocol, self.on_disk = split, seed, protocol, on_disk
@@ -112,7 +119,9 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
         if source == "generated" or not self.has_official(root, f"{self._stem}.h5", source == "official"):
             self.source, self.counts = "generated", self._counts(num_samples, self.num_default)
         self.num_samples = sum(self.counts)
+        self.executor = executor
         super().__init__(root, transform, pre_transform, force_reload=force_reload)
+        self.executor = None  # whatever it is, a dataset is sent to the workers of a loader without it
         if on_disk:
             self._samples = HDF5Samples(self.raw_paths[0], self._rows)
         else:

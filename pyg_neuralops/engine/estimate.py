@@ -41,8 +41,8 @@ class Estimate:
         long = f"{self.seconds / 60:.1f} min" if self.seconds < 5400 else f"{self.seconds / 3600:.1f} h"
         long = f"{self.seconds:.0f} s" if self.seconds < 90 else long
         return (
-            f"{self.parameters:,} parameters; about {self.steps:,} steps of {self.step_seconds:.2g} s, {long} of training, "
-            f"{self.peak_memory / 2**30:.2g} GiB at the peak"
+            f"{self.parameters:,} parameters; about {self.steps:,} steps of {self.step_seconds:.2g} s, "
+            f"{long} of training, {self.peak_memory / 2**30:.2g} GiB at the peak"
         )
 
 

@@ -1,4 +1,4 @@
-"""Part files, a few samples of one solver each, and the loop of a worker process that makes them."""
+"""Part files, a few samples of one solver each."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import importlib
 import json
 import logging
 import os
-import sys
-import traceback
 import zipfile
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
+from ..executors import portable
 from ..files import replacing, seal, unsealed
 
 log = logging.getLogger(__name__)
@@ -55,12 +54,22 @@ def _text(function: str, parameters: dict[str, Any], seeds: list[list[int]], pat
 
 
 def make_part(function: str, parameters: dict[str, Any], seeds: list[list[int]], path: str) -> Iterator[None]:
-    """Make one part file, yielding after each sample."""
+    """Make one part file, yielding after each sample.
+
+    Raises:
+        RuntimeError, ImportError, OSError: as the solver says, which names the seed.
+        ValueError, ArithmeticError, MemoryError, RuntimeError: for another error of the solver, with its name and seed.
+    """
     module, _, name = function.partition(":")
     solver = getattr(importlib.import_module(module), name)
     arrays: dict[str, Any] = {TASK: np.asarray(_text(function, parameters, seeds, path))}
     for index, seed in enumerate(seeds):
-        sample = solver(seed, **parameters)
+        try:
+            sample = solver(seed, **parameters)
+        except (RuntimeError, ImportError, OSError):
+            raise
+        except Exception as error:
+            raise portable(error, f"{function}, seed {seed}") from error
         for field in dataclasses.fields(sample):
             arrays[f"{index}/{field.name}"] = np.asarray(getattr(sample, field.name))
         yield
@@ -68,28 +77,3 @@ def make_part(function: str, parameters: dict[str, Any], seeds: list[list[int]],
         with open(temporary, "wb") as file:
             np.savez(file, **arrays)
         seal(temporary)
-
-
-def serve(source: TextIO = sys.stdin) -> None:
-    """A worker's loop: a task a line in, "sample", "part" or an error message a line out."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a solver prints must not be taken for an answer
-
-    def answer(text: str) -> None:
-        answers.write(json.dumps(text) + "\n")
-        answers.flush()
-
-    try:
-        for line in source:
-            try:
-                for _ in make_part(**json.loads(line)):
-                    answer("sample")
-                answer("part")
-            except BrokenPipeError:
-                raise
-            except (RuntimeError, OSError) as error:
-                answer(str(error))
-            except Exception:  # noqa: BLE001  (whatever it is, the parent has to say it)
-                answer(traceback.format_exc())
-    except (BrokenPipeError, KeyboardInterrupt):
-        os._exit(1)  # the parent is gone or about to go; there is nobody to complain to

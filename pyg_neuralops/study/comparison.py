@@ -44,9 +44,10 @@ def compare(
     Args:
         comparison: what is compared with what.
         jobs: runs at a time. 1 works in this process; more are processes of one thread each, which load the samples
-            themselves, and import a script again (``if __name__ == "__main__":``). The results do not depend on it if
-            one thread computes them either way; seconds do, as processes share the machine.
-        executor: where to run instead; anything with ``submit`` whose workers see the same files. In threads of one
+            themselves. The results do not depend on it if one thread computes them either way; seconds do, as processes
+            share the machine.
+        executor: where to run, and to generate samples that are not there yet, instead; anything with ``submit`` whose
+            workers see the same files, such as :func:`pyg_neuralops.executors.cluster_executor`. In threads of one
             process runs wait for each other.
         progress: bars, with ``jobs=1``.
 
@@ -54,7 +55,8 @@ def compare(
         ValueError: for a bad setting, or if ``out`` holds something else; its files are left as they are.
         FileNotFoundError, OSError: for data that are not there, or a folder that cannot be written.
         RuntimeError: also for a worker that died; started again, the comparison goes on.
-            With more than one job, the error of a run names it, and comes once the runs in progress are done.
+            With more than one job, the error of a run names it, and comes once the runs in progress are done (a cluster
+            goes on with those by itself: started again within that time, the comparison waits for them a minute each).
     """
     jobs = typed(jobs, Count, "jobs")
     if jobs > 1 and executor is not None:
@@ -68,7 +70,7 @@ def compare(
     for label in comparison.models:
         check_machine(comparison.recipe(label))
     _check_folder(out, comparison)
-    splits = load_splits(comparison)
+    splits = load_splits(comparison, executor)
     _check_folder(out, comparison, splits.info["digest"])
     # All models are built before the first is trained: a mistake in the last must not cost the others' time.
     models = {label: build(comparison, label, splits) for label in comparison.models}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,18 +74,19 @@ class Splits:
         return "\n".join(lines)
 
 
-def load_splits(choice: DataChoice) -> Splits:
+def load_splits(choice: DataChoice, executor: Executor | None = None) -> Splits:
     """The samples that ``choice`` names.
 
     A dataset that takes ``split=`` is asked for "train", "val" and "test". The samples of a file, and those of another
     dataset of a user's own, are split as their field ``split`` says, or at random by ``split_seed`` (see
-    :func:`pyg_neuralops.data.split_indices`).
+    :func:`pyg_neuralops.data.split_indices`). A dataset of this library that is not there yet is generated, on
+    ``executor`` if there is one.
 
     Raises:
         ValueError: for an unknown name or argument (says what there is), or samples that cannot be trained on.
         FileNotFoundError: for a file that is not there.
     """
-    parts, info = find_samples(choice)
+    parts, info = find_samples(choice, executor=executor)
     empty = [name for name, part in parts.items() if not part]
     if empty:
         raise ValueError(f"{choice.dataset} leaves {empty} without samples")
@@ -106,7 +108,9 @@ def load_splits(choice: DataChoice) -> Splits:
     return Splits(parts["train"], parts.get("val"), parts["test"], info, make_task(**asked))
 
 
-def load_split(choice: DataChoice, name: str) -> tuple[list[MeshData], dict[str, Any]]:
+def load_split(
+    choice: DataChoice, name: str, executor: Executor | None = None
+) -> tuple[list[MeshData], dict[str, Any]]:
     """The samples of one split, or all of them ("all", in the order of the source), and what is known of them.
 
     Unlike :func:`load_splits` this leaves the others alone: they may be empty, and a file may hold one sample.
@@ -116,7 +120,7 @@ def load_split(choice: DataChoice, name: str) -> tuple[list[MeshData], dict[str,
     """
     if name not in WHOLE:
         raise ValueError(f"split={name!r}; choose from {list(WHOLE)}{closest(name, WHOLE)}")
-    parts, info = find_samples(choice, whole=name == "all")
+    parts, info = find_samples(choice, name == "all", executor)
     if not parts.get(name):
         there = [name for name, part in parts.items() if part]
         raise ValueError(f"split={name!r} of {choice.dataset} has no samples; choose from {[*there, 'all']}")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import threading
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from ..executors import portable
 from ..models import NeuralOperator, build_model
 from .data import Splits, load_splits
 from .provenance import read_json
@@ -16,8 +20,8 @@ from .settings import Comparison
 
 Run = tuple[str, int]
 """Label and seed."""
-KINDS = (ValueError, OSError, ImportError, ArithmeticError, MemoryError)
-"""Errors that stay what they are once a run is named in them; others become RuntimeError."""
+PATIENCE = 60.0
+"""Seconds to wait for a process that still holds a run's folder."""
 
 # A run seeds the generators of its whole process, so in threads runs wait for each other. What was loaded last is
 # kept: runs of one comparison that a process gets one after another load their samples once.
@@ -41,6 +45,11 @@ def run_folder(out: Path, label: str, seed: int) -> Path:
     if not name.strip("."):
         raise ValueError(f"a model is called {label!r}; a name with a letter or digit is needed")
     return out / name / f"seed{seed}"
+
+
+def run_name(label: str, seed: int) -> str:
+    """What a run is called in messages."""
+    return f"{label}, seed {seed}"
 
 
 def build(comparison: Comparison, label: str, splits: Splits) -> NeuralOperator:
@@ -87,18 +96,27 @@ def run_piece(comparison: Comparison, label: str, seed: int) -> dict[str, Any]:
     try:
         with _lock:
             splits = _splits(comparison)
+            _wait_for(run_folder(Path(comparison.out), label, seed))
             if _kept.get("label") != label:
                 _kept.update(prepared=prepare(build(comparison, label, splits), splits), label=label)
             return train_piece(comparison, label, seed, splits, _kept["prepared"])
     except Exception as error:
-        # Made anew of a built-in kind: the classes of others need not survive the way between two processes.
-        kind = next((kind for kind in KINDS if isinstance(error, kind)), RuntimeError)
-        said = str(error) if isinstance(error, (*KINDS, RuntimeError)) else f"{type(error).__name__}: {error}"
-        raise kind(f"{label}, seed {seed}: {said}") from error
+        raise portable(error, run_name(label, seed)) from error
+
+
+def _wait_for(folder: Path) -> None:
+    """Wait until no other process trains in ``folder``, a while: a cluster does a run again whose worker it lost, which
+    may not be quite dead. Who is there longer is reported by the run itself ("in use by another process").
+    """
+    if (folder / ".lock").exists():
+        with contextlib.suppress(Timeout), FileLock(folder / ".lock", timeout=PATIENCE):
+            pass
 
 
 def _splits(comparison: Comparison) -> Splits:
     path = Path(comparison.out) / "comparison.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"a worker does not see the file {path}; it needs the same files as the comparison")
     digest = read_json(path, of="comparison")["digest"]
     if _kept.get("comparison") != comparison or _kept["splits"].info["digest"] != digest:
         _kept.clear()

@@ -8,10 +8,10 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from ..executors import Processes, run_pieces
 from ..models import NeuralOperator
 from .data import Splits
-from .executors import run_pieces, worker_pool
-from .pieces import Run, all_runs, run_folder, train_piece
+from .pieces import Run, all_runs, run_folder, run_name, run_piece, train_piece
 from .provenance import read_result
 from .run import Prepared, prepare, unscored
 from .scores import own_metrics
@@ -37,22 +37,23 @@ def run_all(
     done = {run: {**found, "model": run[0]} for run, found in results.items() if not unscored(found, own)}
     if jobs == 1 and executor is None:
         return _one_by_one(comparison, splits, models, runs, done, progress)
-    missing = [run for run in runs if run not in done]
+    missing = {run_name(*run): run for run in runs if run not in done}
+    pieces = {name: (comparison, *run) for name, run in missing.items()}
     for count, run in enumerate(done, 1):
         log.info("%s: done before, test error %s", _head(count, runs, run), said(done[run]))
     start, already = time.perf_counter(), len(done)
 
-    def report(run: Run, result: dict[str, Any]) -> None:
+    def report(name: str, result: dict[str, Any]) -> None:
+        run = missing[name]
         done[run] = result
         pace = (time.perf_counter() - start) / (len(done) - already)
         _log_run(_head(len(done), runs, run), result, _left(pace, len(runs) - len(done)))
 
-    if missing and executor is not None:
-        run_pieces(executor, comparison, missing, report)
-    elif missing:
-        jobs = min(jobs, len(missing))
-        with worker_pool(jobs) as pool:
-            run_pieces(pool, comparison, missing, report, limit=jobs)
+    if executor is not None:
+        run_pieces(executor, run_piece, pieces, report)
+    elif pieces:
+        with Processes(min(jobs, len(pieces))) as pool:
+            run_pieces(pool, run_piece, pieces, report)
     return [done[run] for run in runs]
 
 
@@ -87,7 +88,7 @@ def _one_by_one(
 
 
 def _head(count: int, runs: list[Run], run: Run) -> str:
-    return f"[{count}/{len(runs)}] {run[0]}, seed {run[1]}"
+    return f"[{count}/{len(runs)}] {run_name(*run)}"
 
 
 def _log_run(head: str, result: dict[str, Any], left: str) -> None:

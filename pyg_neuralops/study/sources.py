@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sized
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,16 @@ RESERVED = {
     "force_reload",
     "protocol",
     "workers",
+    "executor",
     "on_disk",
     "parameters",
 }
 Parts = dict[str, list[MeshData]]
 
 
-def find_samples(choice: DataChoice, whole: bool = False) -> tuple[Parts, dict[str, Any]]:
+def find_samples(
+    choice: DataChoice, whole: bool = False, executor: Executor | None = None
+) -> tuple[Parts, dict[str, Any]]:
     """The samples that ``choice`` names, by split, and what is known of them: folder, source, names, units.
 
     Under protocol "paper" the samples of val are among those of train. A split may be empty, or absent.
@@ -41,6 +45,7 @@ def find_samples(choice: DataChoice, whole: bool = False) -> tuple[Parts, dict[s
     Args:
         choice: what to look for.
         whole: True for one part, "all", in the order of the source.
+        executor: where a dataset of this library is generated that is not there yet; ``choice.workers`` by default.
 
     Raises:
         ValueError, FileNotFoundError: as :func:`pyg_neuralops.study.load_splits`.
@@ -54,7 +59,7 @@ def find_samples(choice: DataChoice, whole: bool = False) -> tuple[Parts, dict[s
     found = resolve(name, DATASETS, "dataset")
     if not callable(found):
         raise ValueError(f"dataset {name!r} is a {type(found).__name__}; a class or function is needed")
-    parts, info = _named(choice, found) if _is_ours(found) else _own(choice, found, whole)
+    parts, info = _named(choice, found, executor) if _is_ours(found) else _own(choice, found, whole)
     return {"all": [sample for part in parts.values() for sample in part]} if whole else parts, info
 
 
@@ -68,10 +73,10 @@ def _is_ours(found: Any) -> bool:
     return isinstance(found, type) and issubclass(found, PDEDataset)
 
 
-def _named(choice: DataChoice, cls: type[PDEDataset]) -> tuple[Parts, dict[str, Any]]:
+def _named(choice: DataChoice, cls: type[PDEDataset], executor: Executor | None) -> tuple[Parts, dict[str, Any]]:
     given = arguments(cls, choice.dataset_args, f"dataset {choice.dataset!r}", RESERVED)
     names = ("train", "test") if choice.protocol == "paper" else SPLITS
-    options = {**given, "protocol": choice.protocol, "workers": choice.workers}
+    options = {**given, "protocol": choice.protocol, "workers": choice.workers, "executor": executor}
     sets = {name: cls(root=choice.root, split=name, **options) for name in names}  # type: ignore[arg-type, call-arg]
     sources = {part.source for part in sets.values()}
     if len(sources) > 1:
@@ -104,7 +109,7 @@ def _file(choice: DataChoice, whole: bool) -> tuple[Parts, dict[str, Any]]:
 def _own(choice: DataChoice, make: Callable[..., Any], whole: bool) -> tuple[Parts, dict[str, Any]]:
     """A user's PyG dataset, or function that returns samples; called for every split where it takes ``split``."""
     what, takes = f"dataset {choice.dataset!r}", inspect.signature(make).parameters
-    given = arguments(make, choice.dataset_args, what, RESERVED - {"protocol", "workers", "parameters"})
+    given = arguments(make, choice.dataset_args, what, RESERVED - {"protocol", "workers", "executor", "parameters"})
     folder = Path(choice.root or Path("datasets", choice.dataset.partition(":")[2]))
     if "root" in takes:
         given["root"] = str(folder)

@@ -168,6 +168,7 @@ def test_a_set_is_made_once(root):
         ({"num_samples": 11}, "num_samples=11; it must be at least 12"),
         ({"seed": -1}, "seed=-1; it must be at least 0"),
         ({"workers": -2}, "workers=-2; it must be at least 0"),
+        ({"executor": object()}, "workers=0 and an executor; give one of them"),
     ],
 )
 @pytest.mark.parametrize("name", DATASETS)

@@ -46,7 +46,7 @@ def test_ranks_and_parts_take_the_steps_of_one_process(report, name, cut):
     alone = report[f"{name} 1 1"][0]
     assert sum(row["batches"] for row in alone["rows"]) == 20
     for rank in report[f"{name} {cut}"]:
-        # A key's bias has no gradient but rounding, of which Adam makes steps of the size of lr: 2e-5 in single precision.
+        # A key's bias has no gradient but rounding, of which Adam makes steps of the size of lr: 2e-5 in float32.
         same_steps(alone, rank, weight={"la2former": 5e-5, "muon": 1e-10}.get(name, 1e-5))
 
 

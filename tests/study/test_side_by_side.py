@@ -122,7 +122,9 @@ def test_other_runs_finish_where_one_fails(own, tmp_path):
 def test_a_killed_worker_costs_only_its_run(own, tmp_path):
     two = replace(own, models=("calm", "dies"), overrides={k: own.overrides[k] for k in ("calm", "dies")})
     (tmp_path / "die").touch()
-    with pytest.raises(RuntimeError, match=r"a worker process died .*started again, the comparison goes on"):
+    with pytest.raises(
+        RuntimeError, match=r"^dies, seed 0: a worker process died \(exit code -9\); started again, this goes on"
+    ):
         compare(two, jobs=2)
     (tmp_path / "die").unlink()
     assert len(compare(two, jobs=2)["runs"]) == 2
@@ -132,13 +134,13 @@ def test_ctrl_c_ends_all_workers_and_the_comparison_goes_on(own, tmp_path):
     one = replace(own, models=("sleeps",), overrides={"sleeps": own.overrides["sleeps"]}, seeds=2)
     (tmp_path / "sleep").touch()
     script = "import pickle, sys\nfrom pyg_neuralops.study import compare\n"
-    script += "if __name__ == '__main__':\n    compare(pickle.loads(bytes.fromhex(sys.argv[1])), jobs=2)\n"
+    script += "compare(pickle.loads(bytes.fromhex(sys.argv[1])), jobs=2)\n"
     (tmp_path / "run.py").write_text(script)
     # A terminal interrupts the whole group.
     process = subprocess.Popen(
         [sys.executable, tmp_path / "run.py", pickle.dumps(one).hex()], start_new_session=True, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(asleep := list(tmp_path.glob("asleep*"))) < 2 and time.monotonic() < deadline:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
