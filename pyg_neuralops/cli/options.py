@@ -37,6 +37,12 @@ class SourceOptions:
     """Folder of the data, or of a file's cache."""
     workers: int | None = None
     """Processes that generate; all cores by default."""
+    on_disk: bool = False
+    """Leave the samples in their HDF5 files until they are asked for, for data larger than the memory."""
+    loader_workers: int = 0
+    """Processes that load batches; results do not depend on it."""
+    pin_memory: bool = False
+    """Load batches into page-locked memory, from which they reach a GPU faster."""
 
     def choice(self, dataset: str) -> DataChoice:
         named = {
@@ -56,6 +62,9 @@ class SourceOptions:
             task_args=pairs(self.task_args) or None,
             root=self.root,
             workers=self.workers,
+            on_disk=self.on_disk,
+            loader_workers=self.loader_workers,
+            pin_memory=self.pin_memory,
         )
 
 
@@ -67,6 +76,7 @@ class DataOptions(SourceOptions):
     @classmethod
     def from_choice(cls, choice: DataChoice) -> DataOptions:
         names = {"dataset", "protocol", "split_seed", "task", "root", "workers"}
+        names |= {"on_disk", "loader_workers", "pin_memory"}
         given, options = dict(choice.dataset_args), {"data_seed": "seed"}
         found: dict[str, Any] = {name: getattr(choice, name) for name in names}
         for option in ("num_samples", "points", "resolution", "data_seed", "source"):

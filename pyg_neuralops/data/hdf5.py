@@ -52,7 +52,9 @@ class SampleReader:
 
     def __init__(self, file: h5py.File):
         fields = [(name, None if is_global(file, name) else pointer_of(name)) for name in _in_order(file)]
-        self.offsets = {pointer: file[pointer][:] for pointer in {NODES, *(pointer for _, pointer in fields if pointer)}}
+        self.offsets = {
+            pointer: file[pointer][:] for pointer in {NODES, *(pointer for _, pointer in fields if pointer)}
+        }
         self.fields = [(name, file[name], pointer) for name, pointer in fields]
         self.sizes: list[int] = np.diff(self.offsets[NODES]).tolist()
 

@@ -61,13 +61,24 @@ class HDF5Samples(Sequence[MeshData]):
             if not all(type(number) is int for number in numbers):
                 raise TypeError(f"samples are taken by their numbers; found {numbers[:3]}")
             return HDF5Samples(self.path, [self.rows[number] for number in numbers])
-        row = self.rows[index]
+        sample = self.unchecked(index)
         try:
-            sample = self._open().read(row)
             check_sample(sample)
         except ValueError as error:
-            raise ValueError(f"{self.path}, sample {row}: {error}") from None
+            raise ValueError(f"{self.path}, sample {self.rows[index]}: {error}") from None
         return sample
+
+    def unchecked(self, index: int) -> MeshData:
+        """A sample for who checks it anyway.
+
+        Raises:
+            ValueError: if it cannot be read.
+        """
+        row = self.rows[index]
+        try:
+            return self._open().read(row)
+        except ValueError as error:
+            raise ValueError(f"{self.path}, sample {row}: {error}") from None
 
     def __getstate__(self) -> dict:
         return {**vars(self), "_reader": None}

@@ -114,7 +114,7 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
         self.num_samples = sum(self.counts)
         super().__init__(root, transform, pre_transform, force_reload=force_reload)
         if on_disk:
-            self._samples = HDF5Samples(self.raw_paths[0], self._rows)
+            self._samples = HDF5Samples(self.raw_paths[0], self.rows)
         else:
             self.load(self.processed_paths[0])
 
@@ -160,14 +160,14 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
 
     @property
     def cache_stem(self) -> str:
-        return f"{self._stem}-{self.split}{self._rows.start}to{self._rows.stop}"
+        return f"{self._stem}-{self.split}{self.rows.start}to{self.rows.stop}"
 
     @property
     def processed_file_names(self) -> list[str]:
         return [] if self.on_disk else super().processed_file_names
 
     @property
-    def _rows(self) -> range:
+    def rows(self) -> range:
         """Samples of the stream that belong to the split."""
         num_val = 0 if self.protocol == "paper" or self.split == "test" else self.num_samples // 12
         first_val = self.stream_size - num_val
@@ -203,7 +203,7 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
 
     def read_source(self) -> list[MeshData]:
         samples, _ = read_hdf5(self.source_path)
-        samples = [samples[row] for row in self._rows]
+        samples = [samples[row] for row in self.rows]
         for sample in samples:
             sample.source = self.source
         return samples

@@ -1,6 +1,6 @@
 """Training and evaluation; a model and its loaders are handed in, nothing is built here."""
 
-from .evaluate import Scores, collect, evaluate, predict
+from .evaluate import Scores, collect, evaluate, joined, predict
 from .fit import FitResult, fit
 from .graph_value import GraphValue
 from .memory import peak_memory, reset_peak_memory
@@ -27,6 +27,7 @@ __all__ = [
     "collect",
     "evaluate",
     "fit",
+    "joined",
     "make_task",
     "peak_memory",
     "predict",
