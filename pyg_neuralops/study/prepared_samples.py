@@ -62,6 +62,8 @@ class PreparedSamples(StoredSamples):
             part.samples = self.samples[index]
             return part
         sample = self.samples[index]
+        if _adds_nothing(self.model):
+            return sample
         path = self._path(index, sample)
         made = None if path is None else _load(path)
         if made is not None:
@@ -98,8 +100,16 @@ class PreparedSamples(StoredSamples):
             log.warning("%s; what is prepared from now on is made anew in every epoch", error)
 
 
+def _has_transforms_only(model: NeuralOperator) -> bool:
+    return type(model).prepare is NeuralOperator.prepare
+
+
+def _adds_nothing(model: NeuralOperator) -> bool:
+    return _has_transforms_only(model) and not model.transforms
+
+
 def _key(model: NeuralOperator) -> str:
-    if type(model).prepare is NeuralOperator.prepare:
+    if _has_transforms_only(model):
         return fingerprint(list(model.transforms))
     maker = type(model.module if isinstance(model, External) else model)
     return fingerprint([maker, model.config, list(model.transforms)])
@@ -107,7 +117,7 @@ def _key(model: NeuralOperator) -> str:
 
 def _reads_geometry(model: NeuralOperator) -> bool:
     """Whether what is prepared depends on :data:`GEOMETRY` alone."""
-    return type(model).prepare is NeuralOperator.prepare and all(
+    return _has_transforms_only(model) and all(
         type(made) in (GraphEdges, MeshEdges) or (type(made) is KNNPatches and made.metric is None)
         for made in model.transforms
     )
