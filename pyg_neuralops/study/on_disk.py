@@ -118,6 +118,11 @@ class FileSamples(StoredSamples):
         """One part after the other."""
         return cls([place for part in parts for place in part.places])
 
+    @property
+    def files(self) -> list[CheckedFile]:
+        """Each file once."""
+        return list(dict.fromkeys(file for file, _ in self.places))
+
     def __len__(self) -> int:
         return len(self.places)
 
@@ -139,5 +144,5 @@ class FileSamples(StoredSamples):
         return found.hexdigest()[:32]
 
     def node_counts(self) -> list[int]:
-        counts = {file: file.samples.node_counts() for file, _ in self.places}
+        counts = {file: file.samples.node_counts() for file in self.files}
         return [counts[file][row] for file, row in self.places]

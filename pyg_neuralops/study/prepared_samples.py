@@ -43,7 +43,7 @@ class PreparedSamples(StoredSamples):
         self.samples, self.model = samples, model
         self.key, self.is_full = _key(model), False
         self.reads = GEOMETRY if _reads_geometry(model) else None
-        for file in {file for file, _ in samples.places}:
+        for file in samples.files:
             for old in file.kept.parent.glob("*"):
                 if old != file.kept:
                     log.info("%s was prepared from an older %s and is removed", old, file.path)
