@@ -2,8 +2,9 @@
 
 Run: python benchmarks/larger_than_memory.py [--samples 20000] [--points 5000] [--seconds 60] [--file clouds.h5]
 writes the file (2 GB), checks all of it, fits normalisers to all training samples, trains for ``--seconds`` and scores
-64 samples; benchmarks/results/larger_than_memory.json gets seconds, peak memory of the process and samples a second of
-each of these stages. The peak includes what Python and its libraries take. A ``--file`` that is there is taken as it is.
+32 samples; benchmarks/results/larger_than_memory.json gets seconds, peak memory of the process and samples a second of
+each of these stages. The peak includes what Python and its libraries take. A ``--file`` that is there is not written
+again.
 """
 
 from __future__ import annotations

@@ -152,8 +152,11 @@ def test_what_was_checked_is_not_read_again(mesh_file, monkeypatch):
         return unchecked(self, index)
 
     monkeypatch.setattr(HDF5Samples, "unchecked", counted)
+    counts, node_counts = [], HDF5Samples.node_counts
+    monkeypatch.setattr(HDF5Samples, "node_counts", lambda self: counts.append(1) or node_counts(self))
     assert disk(mesh_file).info == first.info
     assert len(read) == 1  # whether there is a y
+    assert len(counts) == 3  # splits, not samples
     note = next(mesh_file.parent.rglob("*-checked.json"))
     note.write_text(note.read_text().replace("sha256", "sha257"))
     assert disk(mesh_file).info == first.info
