@@ -18,7 +18,7 @@ from .mesh import Mesh, Patches
 from .mesh_data import MeshData, with_equal_cells
 from .quadrature import nodal_weights, with_weights
 from .splits import PROTOCOLS, split_indices
-from .stored import StoredSamples, content_digest_of, node_counts
+from .stored import StoredSamples, content_digest_of, draws_nothing, node_counts
 
 __all__ = [
     "CELLS",
@@ -42,6 +42,7 @@ __all__ = [
     "checked",
     "collate",
     "content_digest_of",
+    "draws_nothing",
     "field_of",
     "file_sha256",
     "fingerprint",

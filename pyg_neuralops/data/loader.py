@@ -14,7 +14,7 @@ from .check import as_mesh_data, check_alike
 from .convert import converted
 from .draws import draws_of
 from .mesh_data import MeshData, with_equal_cells
-from .stored import StoredSamples, node_counts
+from .stored import draws_nothing, node_counts
 
 
 class EpochOrder(Sampler[int]):
@@ -142,8 +142,7 @@ class Door(Dataset[MeshData]):
 
     def __init__(self, samples: Sequence[Data], order: EpochOrder | None = None):
         self.samples = samples
-        # A list hands out what it holds, and draws nothing.
-        self.order = None if isinstance(samples, (list, tuple, StoredSamples)) else order
+        self.order = None if draws_nothing(samples) else order
         self.passed: set[int] = set()
         self.first: MeshData | None = None
 

@@ -44,6 +44,18 @@ class _Counted(Protocol):
     def node_counts(self) -> list[int] | None: ...
 
 
+@runtime_checkable
+class _Steady(Protocol):
+    def draws_nothing(self) -> bool: ...
+
+
+def draws_nothing(samples: Any) -> bool:
+    """Whether taking a sample cannot draw at random: lists hand out what they hold, others may have transforms."""
+    if isinstance(samples, (list, tuple, StoredSamples)):
+        return True
+    return isinstance(samples, _Steady) and samples.draws_nothing()
+
+
 def content_digest_of(samples: Any) -> str | None:
     """What samples say of their own content by a method ``content_digest()``; None where they have to be read."""
     return samples.content_digest() if isinstance(samples, _Digested) else None

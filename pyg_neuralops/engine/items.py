@@ -9,7 +9,7 @@ from typing import Any
 
 from torch_geometric.data import Data
 
-from ..data import content_digest_of, node_counts
+from ..data import content_digest_of, draws_nothing, node_counts
 
 
 class Items(Sequence[Data]):
@@ -46,3 +46,6 @@ class Items(Sequence[Data]):
             return None
         starts = [0, *self.ends[:-1]]
         return [nodes for nodes, a, b in zip(known, starts, self.ends, strict=True) for _ in range(a, b)]
+
+    def draws_nothing(self) -> bool:
+        return draws_nothing(self.samples)
