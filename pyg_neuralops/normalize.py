@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from .data.convert import converted
 from .data.prepared import own_edge_attr, settled
 from .models import External
 from .models.base import precision
-from .normalizer import Normalizer
+from .normalizer import MODES, Moments, Moving, Normalizer
 from .residual import Residual
 
 __all__ = ["ENCODED", "INPUTS", "PARTS", "Normalized", "Normalizer", "normalized"]
@@ -105,11 +106,16 @@ class Normalized(nn.Module):
                 raise ValueError(f"{name} has {channels} channels; the model was trained on {trained}")
 
 
-def position_normalizer(positions: Callable[[], Iterable[Tensor]], mode: str) -> Normalizer:
-    """Mean and scale of positions: "channel" (an axis each), "scalar" (one scale, which keeps the shape), or "none"."""
+def position_normalizer(positions: Callable[[], Iterable[Tensor]], found: Moments, mode: str) -> Normalizer:
+    """Mean and scale of positions: "channel" (an axis each), "scalar" (one scale, which keeps the shape), or "none".
+
+    Args:
+        positions: gives a stream of them, ``[N, D]`` each; asked for with "scalar".
+        found: their moments.
+    """
     if mode != "scalar":
-        return Normalizer.fit(positions(), mode)
-    mean = Normalizer.fit(positions()).mean
+        return Normalizer.of(found, mode)
+    mean = Normalizer.of(found).mean
     return Normalizer(mean, Normalizer.fit((pos - mean for pos in positions()), "scalar").std)
 
 
@@ -128,7 +134,7 @@ def normalized(
 
     Args:
         model: a model of this library, or any ``nn.Module`` with ``forward(data) -> [N, out_channels]``.
-        samples: the training samples; iterated once per field.
+        samples: the training samples; read once (twice with ``pos="scalar"``), and none is kept.
         x, y: mode of the input and target fields ("channel", "scalar" or "none").
         pos: of what the encoder sees of positions, :func:`position_normalizer`; distances to a reference grid want
             "channel", as the grid is laid out for standardised positions.
@@ -142,30 +148,38 @@ def normalized(
         raise ValueError("there is no training sample to fit normalisers to")
     model, change = External.around(model), Residual.of(residual)
     dtype = precision(model)
+    for mode in (x, y, pos):
+        if mode not in MODES:
+            raise ValueError(f"mode={mode!r}; choose from {list(MODES)}")
+    streams: dict[str, Moving] = {}
+    own = False
     for index, sample in enumerate(checked(samples, dtype=dtype)):
         if sample.get("y") is None:
             raise ValueError(f"sample {index} has no target field y; nothing can be learned from it")
-    first = as_mesh_data(samples[0], dtype)
-    if isinstance(model, External):
-        model.expect(first)
-    prepared = model.prepare(first)
-    present = {name for name in ENCODED if prepared.get(name) is not None}
-
-    def each(name: str) -> Iterator[Tensor]:
-        for sample in samples:
-            data = converted(sample, dtype)
-            data = model.prepare(data) if name == "edge_attr" else data
+        if index == 0:
+            if isinstance(model, External):
+                model.expect(sample)
+            prepared = model.prepare(copy.copy(sample))
+            own = own_edge_attr(prepared)
+            present = [name for name in ENCODED if prepared.get(name) is not None]
+            streams = {name: Moving() for name in (*present, "y", "pos")}
+        data = model.prepare(copy.copy(sample)) if "edge_attr" in streams else sample
+        for name, stream in streams.items():
             if name == "y" and change is not None:
                 change.check(data.y.shape[1])
-                yield data.y - change.base(data)
+                stream.add(data.y - change.base(data))
             else:
-                yield data.time[:, None] if name == "time" else data[name]
+                stream.add(data.time[:, None] if name == "time" else data[name])
+    found = {name: stream.moments for name, stream in streams.items()}
 
-    modes = {"x": x, "theta": "channel", "edge_attr": "channel"}
-    parts = {name: Normalizer.fit(each(name), modes[name]) for name in modes if name in present}
-    if own_edge_attr(prepared):
+    def positions() -> Iterator[Tensor]:
+        return (converted(sample, dtype).pos for sample in samples)
+
+    modes = {"x": x, "theta": "channel", "edge_attr": "channel", "y": y}
+    parts = {name: Normalizer.of(found[name], mode) for name, mode in modes.items() if name in found}
+    if own:
         parts["own_edge_attr"] = parts.pop("edge_attr")
-    if "time" in present:
-        parts["time"] = Normalizer.span(each("time"))
-    parts |= {"y": Normalizer.fit(each("y"), y), "pos": position_normalizer(lambda: each("pos"), pos)}
+    if "time" in found:
+        parts["time"] = Normalizer.span_of(found["time"])
+    parts["pos"] = position_normalizer(positions, found["pos"], pos)
     return Normalized(model, **parts, residual=change)

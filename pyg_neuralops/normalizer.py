@@ -45,9 +45,13 @@ class Normalizer(nn.Module):
         Raises:
             ValueError: for an unknown mode, an empty stream, or values that are not finite.
         """
+        return cls.of(moments(values), mode)
+
+    @classmethod
+    def of(cls, found: Moments, mode: str = "channel") -> Normalizer:
+        """As :meth:`fit`, from the moments of the stream."""
         if mode not in MODES:
             raise ValueError(f"mode={mode!r}; choose from {list(MODES)}")
-        found = moments(values)
         if found.count == 0 or mode == "none":
             return cls(torch.zeros_like(found.mean, dtype=found.dtype), torch.ones_like(found.mean, dtype=found.dtype))
         mean, variance, varies = found.mean, found.variance, ~found.constant
@@ -60,7 +64,11 @@ class Normalizer(nn.Module):
     @classmethod
     def span(cls, values: Iterable[Tensor]) -> Normalizer:
         """The affine map of a stream of ``[N, C]`` blocks to [0, 1]; a constant is encoded as by :meth:`fit`."""
-        found = moments(values)
+        return cls.span_of(moments(values))
+
+    @classmethod
+    def span_of(cls, found: Moments) -> Normalizer:
+        """As :meth:`span`, from the moments of the stream."""
         if found.count == 0:
             raise ValueError("there is no value to fit a normaliser to")
         width = (found.high - found.low).where(~found.constant, 0.0)
@@ -96,40 +104,65 @@ class Moments:
         return self.high - self.low <= rounding
 
 
-def moments(values: Iterable[Tensor]) -> Moments:
-    """Merge the moments of ``[N, C]`` blocks (Chan et al. 1979).
+class Moving:
+    """Moments of ``[N, C]`` blocks that come one by one, merged as they come (Chan et al. 1979)."""
 
-    Raises:
-        ValueError: without a block, or if values are not finite, not real or not of one number of channels.
-    """
-    count, dtype = 0, torch.float32
-    mean = m2 = low = high = torch.zeros(0, dtype=torch.float64)
-    for block in values:
+    def __init__(self) -> None:
+        self.count, self.dtype = 0, torch.float32
+        self.mean = self.m2 = self.low = self.high = torch.zeros(0, dtype=torch.float64)
+
+    def add(self, block: Tensor) -> None:
+        """Take a block.
+
+        Raises:
+            ValueError: if it is not real or not of the number of channels of those before.
+        """
         channels = block.shape[1] if block.dim() == 2 else 0
-        if channels == 0 or block.is_complex() or (len(mean) and channels != len(mean)):
-            wanted = len(mean) or "channels"
+        if channels == 0 or block.is_complex() or (len(self.mean) and channels != len(self.mean)):
+            wanted = len(self.mean) or "channels"
             raise ValueError(f"a block has shape {list(block.shape)} of {block.dtype}; expected real [rows, {wanted}]")
         v = block.detach().to("cpu", torch.float64)
-        rows, dtype = len(v), torch.float64 if block.dtype == torch.float64 else dtype
-        if count == 0 and len(mean) == 0:
-            mean = m2 = low = high = v.new_zeros(v.shape[1])
+        rows, self.dtype = len(v), torch.float64 if block.dtype == torch.float64 else self.dtype
+        if self.count == 0 and len(self.mean) == 0:
+            self.mean = self.m2 = self.low = self.high = v.new_zeros(v.shape[1])
         if rows == 0:
-            continue
+            return
         centre = v.mean(0)
         spread = (v - centre).square().sum(0)
-        if count == 0:
-            count, mean, m2, low, high = rows, centre, spread, v.amin(0), v.amax(0)
-            continue
-        shift = centre - mean
-        m2 = m2 + spread + shift.square() * (count * rows / (count + rows))
-        mean = mean + shift * (rows / (count + rows))
-        low, high = torch.minimum(low, v.amin(0)), torch.maximum(high, v.amax(0))
-        count += rows
-    if count == 0 and len(mean) == 0:
-        raise ValueError("there is no value to fit a normaliser to")
-    variance = m2 / max(count, 1)
-    bad = (~torch.isfinite(variance)).nonzero()
-    if len(bad):
-        raise ValueError(f"channel {int(bad[0])} holds values that are not finite, or whose squares are not")
-    # The mean of equal numbers may be off by a bit.
-    return Moments(count, mean.where(low != high, low), variance, low, high, dtype)
+        if self.count == 0:
+            self.count, self.mean, self.m2, self.low, self.high = rows, centre, spread, v.amin(0), v.amax(0)
+            return
+        shift, count = centre - self.mean, self.count + rows
+        self.m2 = self.m2 + spread + shift.square() * (self.count * rows / count)
+        self.mean = self.mean + shift * (rows / count)
+        self.low, self.high = torch.minimum(self.low, v.amin(0)), torch.maximum(self.high, v.amax(0))
+        self.count = count
+
+    @property
+    def moments(self) -> Moments:
+        """Of all blocks so far.
+
+        Raises:
+            ValueError: without a block, or if values are not finite.
+        """
+        if self.count == 0 and len(self.mean) == 0:
+            raise ValueError("there is no value to fit a normaliser to")
+        variance = self.m2 / max(self.count, 1)
+        bad = (~torch.isfinite(variance)).nonzero()
+        if len(bad):
+            raise ValueError(f"channel {int(bad[0])} holds values that are not finite, or whose squares are not")
+        # The mean of equal numbers may be off by a bit.
+        mean = self.mean.where(self.low != self.high, self.low)
+        return Moments(self.count, mean, variance, self.low, self.high, self.dtype)
+
+
+def moments(values: Iterable[Tensor]) -> Moments:
+    """Of all blocks ``[N, C]`` of a stream.
+
+    Raises:
+        ValueError: as :class:`Moving`.
+    """
+    found = Moving()
+    for block in values:
+        found.add(block)
+    return found.moments

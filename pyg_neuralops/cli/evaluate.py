@@ -59,7 +59,7 @@ class Evaluate:
         if samples[0].get("y") is None:
             raise ValueError(f"{self.data.dataset} has no target fields y to compare with; use predict")
         check_channels(model, task, samples[0])
-        loader = mesh_loader(samples, self.batch_size, max_nodes=self.max_nodes)
+        loader = mesh_loader(samples, self.batch_size, max_nodes=self.max_nodes, **choice.loading)
         scores = evaluate(model, loader, task, device)
         found = summaries(scores, info["names"].get("y", ()), samples)
         errors, metric = found["test"], found["test"]["metric"]

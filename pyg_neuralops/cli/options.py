@@ -40,6 +40,12 @@ class SourceOptions:
     """Processes that generate; all cores by default."""
     cluster: str | None = None
     """Address of a Dask scheduler, such as tcp://localhost:8786, whose workers generate, and for compare also train."""
+    on_disk: bool = False
+    """Leave the samples in their HDF5 files until they are asked for, for data larger than the memory."""
+    loader_workers: int = 0
+    """Processes that load batches; results do not depend on it."""
+    pin_memory: bool = False
+    """Load batches into page-locked memory, from which they reach a GPU faster."""
 
     def choice(self, dataset: str) -> DataChoice:
         named = {
@@ -59,6 +65,9 @@ class SourceOptions:
             task_args=pairs(self.task_args) or None,
             root=self.root,
             workers=self.workers,
+            on_disk=self.on_disk,
+            loader_workers=self.loader_workers,
+            pin_memory=self.pin_memory,
         )
 
 
@@ -70,6 +79,7 @@ class DataOptions(SourceOptions):
     @classmethod
     def from_choice(cls, choice: DataChoice) -> DataOptions:
         names = {"dataset", "protocol", "split_seed", "task", "root", "workers"}
+        names |= {"on_disk", "loader_workers", "pin_memory"}
         given, options = dict(choice.dataset_args), {"data_seed": "seed"}
         found: dict[str, Any] = {name: getattr(choice, name) for name in names}
         for option in ("num_samples", "points", "resolution", "data_seed", "source"):

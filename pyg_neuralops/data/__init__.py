@@ -7,7 +7,7 @@ from .dataset import MeshDataset
 from .fields import FIELDS, Field, field_of
 from .files import file_sha256, load_tensors, locked, remove_leftovers, replacing, save_tensors
 from .fingerprint import fingerprint
-from .hdf5 import hdf5_info, read_hdf5, read_sample
+from .hdf5 import SampleReader, hdf5_info, read_hdf5, read_sample
 from .hdf5_layout import open_hdf5
 from .hdf5_meshes import HDF5Meshes
 from .hdf5_samples import HDF5Samples
@@ -18,6 +18,7 @@ from .mesh import Mesh, Patches
 from .mesh_data import MeshData, with_equal_cells
 from .quadrature import nodal_weights, with_weights
 from .splits import PROTOCOLS, split_indices
+from .stored import StoredSamples, content_digest_of, draws_nothing, node_counts
 
 __all__ = [
     "CELLS",
@@ -33,11 +34,15 @@ __all__ = [
     "MeshData",
     "MeshDataset",
     "Patches",
+    "SampleReader",
+    "StoredSamples",
     "as_mesh_data",
     "boundary_sides",
     "check_sample",
     "checked",
     "collate",
+    "content_digest_of",
+    "draws_nothing",
     "field_of",
     "file_sha256",
     "fingerprint",
@@ -47,6 +52,7 @@ __all__ = [
     "locked",
     "mesh_loader",
     "nodal_weights",
+    "node_counts",
     "node_inputs",
     "open_hdf5",
     "read_hdf5",

@@ -6,12 +6,11 @@ import os
 from collections.abc import Sequence
 from typing import overload
 
-import h5py
 import numpy as np
 from torch import Tensor
 
 from .check import check_sample
-from .hdf5 import read_sample
+from .hdf5 import SampleReader
 from .hdf5_layout import open_hdf5
 from .mesh_data import MeshData
 
@@ -32,14 +31,19 @@ class HDF5Samples(Sequence[MeshData]):
 
     def __init__(self, path: str | os.PathLike[str], rows: Sequence[int] | None = None):
         self.path = os.fspath(path)
-        self._file: h5py.File | None = None
+        self._reader: SampleReader | None = None
         self._owner = -1
-        self.rows = range(len(self._open()["node_ptr"]) - 1) if rows is None else rows
+        self.rows = range(len(self._open().sizes)) if rows is None else rows
 
-    def _open(self) -> h5py.File:
-        if self._file is None or self._owner != os.getpid():
-            self._file, self._owner = open_hdf5(self.path), os.getpid()
-        return self._file
+    def _open(self) -> SampleReader:
+        if self._reader is None or self._owner != os.getpid():
+            self._reader, self._owner = SampleReader(open_hdf5(self.path)), os.getpid()
+        return self._reader
+
+    def node_counts(self) -> list[int]:
+        """Nodes of every sample, without reading it."""
+        sizes = self._open().sizes
+        return [sizes[row] for row in self.rows]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -57,13 +61,24 @@ class HDF5Samples(Sequence[MeshData]):
             if not all(type(number) is int for number in numbers):
                 raise TypeError(f"samples are taken by their numbers; found {numbers[:3]}")
             return HDF5Samples(self.path, [self.rows[number] for number in numbers])
-        row = self.rows[index]
+        sample = self.unchecked(index)
         try:
-            sample = read_sample(self._open(), row)
             check_sample(sample)
         except ValueError as error:
-            raise ValueError(f"{self.path}, sample {row}: {error}") from None
+            raise ValueError(f"{self.path}, sample {self.rows[index]}: {error}") from None
         return sample
 
+    def unchecked(self, index: int) -> MeshData:
+        """A sample for who checks it anyway.
+
+        Raises:
+            ValueError: if it cannot be read.
+        """
+        row = self.rows[index]
+        try:
+            return self._open().read(row)
+        except ValueError as error:
+            raise ValueError(f"{self.path}, sample {row}: {error}") from None
+
     def __getstate__(self) -> dict:
-        return {**vars(self), "_file": None}
+        return {**vars(self), "_reader": None}

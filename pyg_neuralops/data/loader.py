@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -11,7 +12,9 @@ from torch_geometric.data import Batch, Data
 
 from .check import as_mesh_data, check_alike
 from .convert import converted
+from .draws import draws_of
 from .mesh_data import MeshData, with_equal_cells
+from .stored import draws_nothing, node_counts
 
 
 class EpochOrder(Sampler[int]):
@@ -86,35 +89,60 @@ def mesh_loader(
     shuffle: bool = False,
     seed: int = 0,
     num_workers: int = 0,
+    pin_memory: bool = False,
 ) -> DataLoader:
     """A loader of PyG batches (:func:`collate`) over samples, prepared or not.
 
+    The batches do not depend on ``num_workers``: what a dataset of random transforms draws when it is asked for a
+    sample depends on (seed, epoch, sample) alone, as the order does on (seed, epoch); ``loader.batch_sampler.sampler``
+    is told the epoch (``set_epoch``), which :func:`pyg_neuralops.engine.fit` does.
+
     Args:
-        samples: a list of samples or a dataset; every one is looked at once for its size where ``max_nodes`` is given.
+        samples: a list of samples or a dataset; where ``max_nodes`` is given every one is looked at once for its size,
+            unless ``samples.node_counts()`` tells them (:class:`.stored.StoredSamples`).
         batch_size: most samples in a batch.
         max_nodes: most nodes in a batch, so that memory is bounded when mesh sizes differ.
         shuffle, seed: the order, which depends on (seed, epoch) alone.
-        num_workers: loading processes.
+        num_workers: loading processes; 0 loads in this one.
+        pin_memory: whether batches lie in page-locked memory, from which they reach a GPU faster.
 
     Raises:
         ValueError: if there is no sample, or a limit is not positive.
     """
     if len(samples) == 0:
         raise ValueError("there is no sample to load; at least one is needed")
-    sizes = [1] * len(samples) if max_nodes is None else [int(sample.num_nodes or 0) for sample in samples]
+    if num_workers < 0:
+        raise ValueError(f"num_workers={num_workers}; it must be at least 0")
+    sizes = [1] * len(samples) if max_nodes is None else _node_counts(samples)
     sampler = MeshBatchSampler(sizes, batch_size, max_nodes, shuffle, seed)
-    return DataLoader(Door(samples), batch_sampler=sampler, num_workers=num_workers, collate_fn=collate)
+    return DataLoader(
+        Door(samples, sampler.sampler),
+        batch_sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+    )
+
+
+def _node_counts(samples: Sequence[Data]) -> list[int]:
+    known = node_counts(samples)
+    return [int(sample.num_nodes or 0) for sample in samples] if known is None else known
 
 
 class Door(Dataset[MeshData]):
     """Samples that pass :func:`as_mesh_data` when they are first taken, and must be alike to the first of them.
 
+    Args:
+        samples: a list of samples or a dataset.
+        order: whose seed and epoch decide what is drawn when a sample is taken; None leaves that to the caller.
+
     Raises:
         ValueError: on taking a sample, naming its number and the field that is wrong.
     """
 
-    def __init__(self, samples: Sequence[Data]):
+    def __init__(self, samples: Sequence[Data], order: EpochOrder | None = None):
         self.samples = samples
+        self.order = None if draws_nothing(samples) else order
         self.passed: set[int] = set()
         self.first: MeshData | None = None
 
@@ -122,10 +150,13 @@ class Door(Dataset[MeshData]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> MeshData:
+        # Workers are started anew for every epoch, with the order as it is then.
+        with nullcontext() if self.order is None else draws_of(self.order.seed, self.order.epoch, index):
+            sample = self.samples[index]
         if index in self.passed:
-            return converted(self.samples[index])
+            return converted(sample)
         try:
-            data = as_mesh_data(self.samples[index])
+            data = as_mesh_data(sample)
             if self.first is not None:
                 check_alike(data, self.first)
         except ValueError as error:

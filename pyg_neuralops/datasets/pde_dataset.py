@@ -123,7 +123,7 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
         super().__init__(root, transform, pre_transform, force_reload=force_reload)
         self.executor = None  # whatever it is, a dataset is sent to the workers of a loader without it
         if on_disk:
-            self._samples = HDF5Samples(self.raw_paths[0], self._rows)
+            self._samples = HDF5Samples(self.raw_paths[0], self.rows)
         else:
             self.load(self.processed_paths[0])
 
@@ -169,14 +169,14 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
 
     @property
     def cache_stem(self) -> str:
-        return f"{self._stem}-{self.split}{self._rows.start}to{self._rows.stop}"
+        return f"{self._stem}-{self.split}{self.rows.start}to{self.rows.stop}"
 
     @property
     def processed_file_names(self) -> list[str]:
         return [] if self.on_disk else super().processed_file_names
 
     @property
-    def _rows(self) -> range:
+    def rows(self) -> range:
         """Samples of the stream that belong to the split."""
         num_val = 0 if self.protocol == "paper" or self.split == "test" else self.num_samples // 12
         first_val = self.stream_size - num_val
@@ -212,7 +212,7 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
 
     def read_source(self) -> list[MeshData]:
         samples, _ = read_hdf5(self.source_path)
-        samples = [samples[row] for row in self._rows]
+        samples = [samples[row] for row in self.rows]
         for sample in samples:
             sample.source = self.source
         return samples

@@ -1,7 +1,7 @@
 """Training and evaluation; a model and its loaders are handed in, nothing is built here."""
 
 from ..recipe import FitRecipe
-from .evaluate import Scores, collect, evaluate, predict
+from .evaluate import Scores, collect, evaluate, joined, predict
 from .fit import FitResult, fit
 from .graph_value import GraphValue
 from .loggers import make_logger
@@ -30,6 +30,7 @@ __all__ = [
     "collect",
     "evaluate",
     "fit",
+    "joined",
     "make_logger",
     "make_task",
     "peak_memory",

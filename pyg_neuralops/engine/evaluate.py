@@ -59,17 +59,26 @@ def collect(task: Task, answers: Iterable[tuple[Tensor, Data]], metrics: Sequenc
     Raises:
         ValueError: if there is no sample, or not the same metrics for all.
     """
+    found = (scores(task, answer, data, metrics) for answer, data in answers)
+    return joined(Scores({name: values.cpu() for name, values in here.items()}) for here in found)
+
+
+def joined(parts: Iterable[Scores]) -> Scores:
+    """The scores of several sets of samples, one after the other.
+
+    Raises:
+        ValueError: if there is none, or not the same metrics for all.
+    """
     found: dict[str, list[Tensor]] = {}
-    for number, (answer, data) in enumerate(answers):
-        here = scores(task, answer, data, metrics)
-        if number and here.keys() != found.keys():
-            odd = sorted(here.keys() ^ found.keys())
+    for number, part in enumerate(parts):
+        if number and part.by_name.keys() != found.keys():
+            odd = sorted(part.by_name.keys() ^ found.keys())
             raise ValueError(f"some samples have {odd} and others do not; all must be scored alike")
-        for name, values in here.items():
-            found.setdefault(name, []).append(values.cpu())
+        for name, values in part.by_name.items():
+            found.setdefault(name, []).append(values)
     if not found:
         raise ValueError("there is no sample to evaluate; the loader is empty")
-    return Scores({name: torch.cat(parts) for name, parts in found.items()})
+    return Scores({name: torch.cat(values) for name, values in found.items()})
 
 
 def evaluate(

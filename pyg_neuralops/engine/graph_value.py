@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
+from .items import Items
 from .task import SteadyField, all_metrics, targets
 
 POOLS = ("mean", "max")
@@ -35,7 +37,7 @@ class GraphValue(SteadyField):
     def items(self, samples: Sequence[Data]) -> Sequence[Data]:
         if not len(samples) or samples[0].get("y") is None:
             return samples
-        return _Scaled(samples)
+        return Items(samples, 1, partial(_scaled, _scale(samples)))
 
     def predict(self, model: nn.Module, item: Data) -> Tensor:
         field = model(item)  # [N, O]
@@ -62,23 +64,22 @@ class GraphValue(SteadyField):
         return f"GraphValue(pool={self.pool!r})"
 
 
-class _Scaled(Sequence[Data]):
-    """Samples with ``y_scale [1, O]``, the standard deviation of all their targets."""
+def _scale(samples: Sequence[Data]) -> Tensor:
+    """The standard deviation of all targets, ``[1, O]``."""
+    found = []
+    for index, sample in enumerate(samples):
+        if sample.y.dim() != 2 or len(sample.y) != 1:
+            raise ValueError(f"sample {index}: y has shape {list(sample.y.shape)}; a graph-level target is [1, O]")
+        found.append(sample.y)
+    y = torch.cat(found).double()  # [S, O]
+    scale = y.std(0, correction=0, keepdim=True)
+    constant = scale <= 1e-7 * y.abs().amax(0)  # rounding leaves about this much
+    scale = torch.where(constant, y.abs().amax(0), scale)
+    return torch.where(scale > 0, scale, 1).to(found[0].dtype)
 
-    def __init__(self, samples: Sequence[Data]):
-        for index, sample in enumerate(samples):
-            if sample.y.dim() != 2 or len(sample.y) != 1:
-                raise ValueError(f"sample {index}: y has shape {list(sample.y.shape)}; a graph-level target is [1, O]")
-        y = torch.cat([sample.y for sample in samples]).double()  # [S, O]
-        scale = y.std(0, correction=0, keepdim=True)
-        constant = scale <= 1e-7 * y.abs().amax(0)  # rounding leaves about this much
-        scale = torch.where(constant, y.abs().amax(0), scale)
-        self.samples, self.scale = samples, torch.where(scale > 0, scale, 1).to(samples[0].y.dtype)
 
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Data:  # type: ignore[override]
-        item = copy.copy(self.samples[index])
-        item.y_scale = self.scale
-        return item
+def _scaled(scale: Tensor, sample: Data, _: int) -> Data:
+    """The sample with ``y_scale``."""
+    item = copy.copy(sample)
+    item.y_scale = scale
+    return item

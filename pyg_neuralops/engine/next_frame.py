@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from ..data import StoredSamples
 from ..residual import Residual
+from .items import Items
 from .rollout import rollout, static_fields, window_of
 from .task import SteadyField
 
@@ -52,20 +54,27 @@ class NextFrame(SteadyField):
         return columns // self.channels
 
     def items(self, samples: Sequence[Data]) -> Sequence[Data]:
-        found = []
-        for sample in samples:
-            window, fixed = window_of(sample, self.channels), static_fields(sample, self.static)
-            # Without y there is nothing to learn from; the first window is what can be said.
-            truth = [] if sample.get("y") is None else [sample.y]
-            film, width = torch.cat([window, *truth], 1), window.shape[1]
-            for first in range(0, self.steps(sample) * self.channels if truth else 1, self.channels):
-                item = copy.copy(sample)
-                frames = film[:, first : first + width]
-                item.x = torch.cat([*fixed, frames], 1) if fixed else frames
-                if truth:
-                    item.y = film[:, first + width : first + width + self.channels]
-                found.append(item)
-        return found
+        if isinstance(samples, StoredSamples):  # which are alike
+            return Items(samples, self._count(samples[0]), self.item)
+        return Items(samples, [self._count(sample) for sample in samples], self.item)
+
+    def item(self, sample: Data, index: int) -> Data:
+        """Step number ``index`` of the sample; without ``y`` the first window, which is what can be said."""
+        window, item = window_of(sample, self.channels), copy.copy(sample)
+        truth = [] if sample.get("y") is None else [sample.y]
+        film, first, width = torch.cat([window, *truth], 1), index * self.channels, window.shape[1]
+        frames = film[:, first : first + width]
+        fixed = static_fields(sample, self.static)
+        item.x = torch.cat([*fixed, frames], 1) if fixed else frames
+        if truth:
+            item.y = film[:, first + width : first + width + self.channels]
+        return item
+
+    def _count(self, sample: Data) -> int:
+        """Items of a sample, which is checked."""
+        window_of(sample, self.channels)
+        static_fields(sample, self.static)
+        return 1 if sample.get("y") is None else self.steps(sample)
 
     def answer(self, model: nn.Module, sample: Data) -> Tensor:
         return rollout(model, sample, self.steps(sample), self.channels, self.static).frames

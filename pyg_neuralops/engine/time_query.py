@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from ..residual import Residual
+from .items import Items
 from .task import SteadyField, targets
 
 
@@ -46,7 +47,7 @@ class TimeQuery(SteadyField):
             self.residual = Residual.of(residual)
 
     def items(self, samples: Sequence[Data]) -> Sequence[Data]:
-        return _Items(self, samples)
+        return Items(samples, self.times, self.item)
 
     def at(self, sample: Data, index: int) -> Data:
         """The sample or batch, asked for its time number ``index``."""
@@ -87,17 +88,3 @@ class TimeQuery(SteadyField):
         each = ", each_time=True" if self.each_time else ""
         residual = f", residual={self.residual.to_dict()}" if self.residual else ""
         return f"TimeQuery(times={self.times}{each}{residual})"
-
-
-class _Items(Sequence[Data]):
-    """All times of all samples; an item is made when it is asked for, as all of them would fill the memory."""
-
-    def __init__(self, task: TimeQuery, samples: Sequence[Data]):
-        self.task, self.samples = task, samples
-
-    def __len__(self) -> int:
-        return len(self.samples) * self.task.times
-
-    def __getitem__(self, index: int) -> Data:  # type: ignore[override]
-        sample, time = divmod(range(len(self))[index], self.task.times)
-        return self.task.item(self.samples[sample], time)

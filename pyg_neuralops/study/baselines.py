@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +14,15 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch_geometric.data import Data
 
-from ..data import MeshData
+from ..data import MeshData, StoredSamples
 from ..engine import Scores, SteadyField, Task, collect
 from ..metrics import defined_mean
 
 Predictor = Callable[[MeshData], Tensor]
 NEAREST = 32
 POOLED = 1_000_000
+FITTED = 4_000_000
+"""Nodes of a set on disk that baselines take into memory."""
 RASTER = {1: 256, 2: 24, 3: 12}
 
 
@@ -51,12 +54,16 @@ def trivial_baselines(
 ) -> list[Baseline]:
     """The three baselines, fitted on ``train`` (ridge chooses its penalty on ``val``), scored on ``test``.
 
+    Of samples on disk they are fitted on so many, evenly spaced, as :data:`FITTED` nodes make.
+
     Args:
         task: whose inputs and metrics to take, as models read and are scored, ``SteadyField()`` by default.
         metrics: further ones by import path.
     """
     task = SteadyField() if task is None else task
-    shared = same_points([*train, *(val or ()), *test])
+    shared = same_points(itertools.chain(train, val or (), test))
+    total, train, val = len(train), _some(train), None if val is None else _some(val)
+    part = "" if len(train) == total else f"fitted on {len(train)} of {total} training samples"
     builders: dict[str, Callable[[], Predictor]] = {
         "mean": lambda: mean_field(train, shared),
         "1-nn": lambda: nearest_sample(train, task),
@@ -74,9 +81,19 @@ def trivial_baselines(
         predict = build()
         scores = score_baseline(predict, test, task, metrics)
         by_position = name == "mean" and not (shared or whole(train))
-        remark = f"of position: the {NEAREST} nearest training values" if by_position else ""
+        remarks = [f"of position: the {NEAREST} nearest training values"] if by_position else []
+        remark = "; ".join([*remarks, *([part] if part else [])])
         found.append(Baseline(name, scores, predict, time.perf_counter() - start, remark))
     return found
+
+
+def _some(samples: Sequence[MeshData]) -> Sequence[MeshData]:
+    """Stored samples in memory: all, or so many, evenly spaced, as :data:`FITTED` nodes make; others as they are."""
+    if not isinstance(samples, StoredSamples):
+        return samples
+    nodes = sum(samples.node_counts())
+    count = len(samples) if nodes <= FITTED else max(1, len(samples) * FITTED // nodes)
+    return [samples[index * len(samples) // count] for index in range(count)]
 
 
 def score_baseline(predict: Predictor, samples: Sequence[MeshData], task: Task, metrics: Sequence[str] = ()) -> Scores:
@@ -89,10 +106,11 @@ def whole(samples: Sequence[MeshData]) -> bool:
     return all(len(sample.y) == 1 for sample in samples)
 
 
-def same_points(samples: Sequence[MeshData]) -> bool:
+def same_points(samples: Iterable[MeshData]) -> bool:
     """Whether all samples have the same positions in the same order."""
-    first = samples[0].pos
-    return all(s.pos.shape == first.shape and torch.equal(s.pos, first) for s in samples)
+    positions = (sample.pos for sample in samples)
+    first = next(positions)
+    return all(pos.shape == first.shape and torch.equal(pos, first) for pos in positions)
 
 
 def mean_field(train: Sequence[MeshData], shared: bool) -> Predictor:

@@ -26,9 +26,10 @@ from .scores import check_metrics, own_metrics, summaries
 from .settings import Comparison
 
 log = logging.getLogger(__name__)
-# Where results and data lie and who made the data do not change a result, and models and seeds may come and go:
-# each run is checked by itself.
-NOT_COMPARED = ("out", "root", "workers", "models", "overrides", "seeds", "seed", "metrics", *SHARED)
+# Where results and data lie, who made the data and how they are loaded do not change a result, and models and seeds may
+# come and go: each run is checked by itself.
+LOADING = ("root", "workers", "on_disk", "loader_workers", "pin_memory")
+NOT_COMPARED = ("out", *LOADING, "models", "overrides", "seeds", "seed", "metrics", *SHARED)
 
 
 def compare(

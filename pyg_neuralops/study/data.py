@@ -6,17 +6,17 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch_geometric.data import Data
 
 from ..checkpoint import load_info
-from ..data import MeshData, checked, field_of
+from ..data import MeshData, StoredSamples, checked, field_of, node_counts
 from ..engine import Task, make_task
-from ..transforms import Standardize
 from ..typed import closest
+from .on_disk import ready
 from .settings import DataChoice
 from .sources import find_samples, own_task
 
@@ -28,17 +28,20 @@ class Splits:
     """Samples in float32.
 
     Attributes:
-        train, val, test: the samples; val is None under protocol "paper".
+        train, val, test: the samples, lists or :class:`pyg_neuralops.data.StoredSamples`; val is None under protocol
+            "paper".
         info: ``dataset``, ``protocol``, ``task``, ``sizes``, ``nodes`` (least, median, most), ``digest`` of all
             values, ``source``, ``names`` and ``units`` of channels.
         task: what a model is asked of them.
+        loading: how they are loaded, arguments of :func:`pyg_neuralops.data.mesh_loader`.
     """
 
-    train: list[MeshData]
-    val: list[MeshData] | None
-    test: list[MeshData]
+    train: Sequence[MeshData]
+    val: Sequence[MeshData] | None
+    test: Sequence[MeshData]
     info: dict[str, Any]
     task: Task
+    loading: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> dict[str, int]:
@@ -59,15 +62,9 @@ class Splits:
         cells = ", ".join(self.train[0].cells) or "none (point clouds)"
         lines = [f"{info['dataset']}: {sizes}; {low} to {high} points (median {middle}); cells: {cells}"]
         lines += [f"lies in {info['folder']}; source: {info['source']}; digest {info['digest']}"]
-        first = self.train[0]
-        for key, value in first.to_dict().items():
-            if field_of(key, value, first.num_nodes).kind not in ("node", "global"):
-                continue
-            values = [sample[key].flatten(1) if value.dim() > 1 else sample[key][:, None] for sample in self.train]
+        for key, (low_values, high_values) in _spans(self.train).items():
             names, units = info["names"].get(key, []), info["units"].get(key, [])
-            for channel in range(values[0].shape[1]):
-                least = min(float(value[:, channel].min()) for value in values)
-                most = max(float(value[:, channel].max()) for value in values)
+            for channel, (least, most) in enumerate(zip(low_values, high_values, strict=True)):
                 name = names[channel] if channel < len(names) else f"channel {channel}"
                 unit = f" {units[channel]}" if channel < len(units) and units[channel] != "1" else ""
                 lines.append(f"  {key:8} {name:24} {least:.4g} to {most:.4g}{unit}")
@@ -82,6 +79,9 @@ def load_splits(choice: DataChoice, executor: Executor | None = None) -> Splits:
     :func:`pyg_neuralops.data.split_indices`). A dataset of this library that is not there yet is generated, on
     ``executor`` if there is one.
 
+    With ``on_disk`` they stay in their HDF5 files (:class:`.on_disk.FileSamples`): every sample is read and checked
+    once, what was found is noted beside the file, and the digest is of the file's bytes, not of the values.
+
     Raises:
         ValueError: for an unknown name or argument (says what there is), or samples that cannot be trained on.
         FileNotFoundError: for a file that is not there.
@@ -95,7 +95,7 @@ def load_splits(choice: DataChoice, executor: Executor | None = None) -> Splits:
     first = parts["train"][0]
     if first.get("y") is None:
         raise ValueError(f"{choice.dataset} has no target fields y; nothing can be learned from it")
-    nodes = torch.tensor([sample.num_nodes for part in parts.values() for sample in part])
+    nodes = torch.tensor([count for part in parts.values() for count in _sizes(part)])
     info |= {
         "dataset": choice.dataset,
         "dataset_args": dict(choice.dataset_args),
@@ -105,12 +105,12 @@ def load_splits(choice: DataChoice, executor: Executor | None = None) -> Splits:
         "nodes": [int(nodes.min()), int(nodes.median()), int(nodes.max())],
         "digest": _digest(parts),
     }
-    return Splits(parts["train"], parts.get("val"), parts["test"], info, make_task(**asked))
+    return Splits(parts["train"], parts.get("val"), parts["test"], info, make_task(**asked), choice.loading)
 
 
 def load_split(
     choice: DataChoice, name: str, executor: Executor | None = None
-) -> tuple[list[MeshData], dict[str, Any]]:
+) -> tuple[Sequence[MeshData], dict[str, Any]]:
     """The samples of one split, or all of them ("all", in the order of the source), and what is known of them.
 
     Unlike :func:`load_splits` this leaves the others alone: they may be empty, and a file may hold one sample.
@@ -157,29 +157,46 @@ def trained_on(checkpoint: str | os.PathLike[str]) -> dict[str, Any]:
     return {"task": task, **labels}
 
 
-def prepared(samples: Sequence[Data], what: str) -> list[MeshData]:
-    """Each sample :func:`ready`, alike to the first in fields and channels.
+def prepared(samples: Sequence[Data], what: str) -> Sequence[MeshData]:
+    """Each sample :func:`ready`, alike to the first in fields and channels; stored ones are that already.
 
     Raises:
         ValueError: "meshes.h5: train sample 3: y holds nan at row 7, column 0".
     """
+    if isinstance(samples, StoredSamples):
+        return samples
     return [ready(sample) for sample in checked(samples, what, torch.float32)]
 
 
-def ready(sample: Data) -> MeshData:
-    """Checked, in float32, with quadrature weights from its cells; without what only describes the source."""
-    sample = Standardize()(sample)
-    for name in ("split", "source"):
-        if name in sample:
-            del sample[name]
-    return sample
+def _sizes(samples: Sequence[MeshData]) -> list[int]:
+    known = node_counts(samples)
+    return [sample.num_nodes for sample in samples] if known is None else known
+
+
+def _spans(samples: Sequence[MeshData]) -> dict[str, tuple[list[float], list[float]]]:
+    """Least and greatest value of every channel of node and global fields, by field, in one pass."""
+    found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    for sample in samples:
+        for key, value in sample.to_dict().items():
+            if field_of(key, value, sample.num_nodes).kind in ("node", "global"):
+                rows = value.flatten(1) if value.dim() > 1 else value[:, None]
+                low, high = rows.amin(0), rows.amax(0)
+                before = found.get(key, (low, high))
+                found[key] = torch.minimum(before[0], low), torch.maximum(before[1], high)
+    return {key: (low.tolist(), high.tolist()) for key, (low, high) in found.items()}
 
 
 def _digest(parts: Mapping[str, Sequence[MeshData]]) -> str:
-    """Twelve hex digits that change with any value of a sample that a model or a metric reads, and with the split."""
+    """Twelve hex digits that change with any value of a sample that a model or a metric reads, and with the split.
+
+    Of samples that stay on disk it is of their files' bytes, and of the split.
+    """
     found = hashlib.sha256()
     for part, samples in parts.items():
         found.update(f"{part} {len(samples)}".encode())
+        if isinstance(samples, StoredSamples):
+            found.update(f"stored {samples.content_digest()}".encode())
+            continue
         for sample in samples:
             for name in sorted(sample.keys()):
                 value = sample[name]

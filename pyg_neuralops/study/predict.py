@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ..checkpoint import load_model
-from ..data import mesh_loader, read_hdf5, write_hdf5
-from ..engine import collect, predict, task_of
+from ..data import HDF5Samples, MeshData, hdf5_info, mesh_loader, write_hdf5
+from ..engine import Scores, collect, joined, predict, task_of
+from ..engine.items import Items
 from ..engine.machine import compute_device
 from ..plotting import plot_predictions, save_figure
-from .data import ready, trained_on
+from .data import trained_on
+from .on_disk import ready
 from .run import check_channels
 from .scores import summaries
 from .table import show
@@ -31,7 +36,7 @@ def predict_file(
     overwrite: bool = False,
     trust_import: bool = False,
 ) -> dict[str, Any] | None:
-    """Write ``target``: the samples of ``source`` as they are, with the prediction as ``y``.
+    """Write ``target``: the samples of ``source`` as they are, with the prediction as ``y``; a batch at a time.
 
     The file says so in its attributes (``y_is = "prediction"``, ``checkpoint``).
 
@@ -51,39 +56,48 @@ def predict_file(
     model = load_model(checkpoint, trust_import=trust_import)
     trained = trained_on(checkpoint)
     task = task_of(trained, trust_import=trust_import)
-    samples, about = read_hdf5(source)
+    samples, about = HDF5Samples(source), hdf5_info(source)
     if not 0 <= sample < len(samples):
         raise ValueError(f"sample={sample}; {source} has samples 0 to {len(samples) - 1}")
-    inputs = [ready(item) for item in samples]
+    inputs = Items(samples, 1, lambda item, _: ready(item))
     check_channels(model, task, inputs[0])
-    fields = predict(model, mesh_loader(inputs, batch_size), task, device)
-    errors = None
-    if inputs[0].get("y") is not None and inputs[0].y.shape[1] == fields[0].shape[1]:
-        scores = collect(task, zip(fields, inputs, strict=True))
-        names = trained["names"].get("y") or about["names"].get("y", ())
-        errors = summaries(scores, names, inputs)
+    names = trained["names"].get("y") or about["names"].get("y", ())
+    scores: list[Scores] = []
+    shown: list[Tensor] = []
+
+    def answers() -> Iterator[MeshData]:
+        fields = (field for batch in mesh_loader(inputs, batch_size) for field in predict(model, [batch], task, device))
+        for number, (item, field) in enumerate(zip(samples, fields, strict=True)):
+            there = ready(copy.copy(item))
+            if there.get("y") is not None and there.y.shape[1] == field.shape[1]:
+                scores.append(collect(task, [(field, there)]))
+            if number == sample:
+                shown.append(field)
+            item.y = field.to(item.pos.dtype)
+            yield item
+        # Before the file is complete: a picture that fails must not leave one that the same command then refuses.
+        if picture is not None:
+            _draw(picture, inputs[sample], shown[0], errors(), sample)
+
+    def errors() -> dict[str, Any] | None:
+        return summaries(joined(scores), names, inputs) if scores else None
 
     labels = {key: {**about[key]} for key in ("names", "units")}
     for key, found in labels.items():
         found.pop("y", None)
         found.update(trained[key])
-    # Before the predictions: a picture that fails must not leave an output that the same command then refuses.
-    if picture is not None:
-        item = inputs[sample]
-        title = "prediction"
-        if errors is not None and errors["test"]["per_sample"][sample] is not None:
-            title += f"\n{show(errors['test']['metric'], errors['test']['per_sample'][sample])}"
-        if errors is None:
-            item.y = None  # nothing that the prediction could be compared with
-        save_figure(plot_predictions(item, {title: fields[sample]}), picture)
-    answers = []
-    for item, field in zip(samples, fields, strict=True):
-        answer = copy.copy(item)
-        answer.y = field.to(item.pos.dtype)
-        answers.append(answer)
     attributes = {"y_is": "prediction", "checkpoint": Path(checkpoint).name}
-    write_hdf5(target, answers, names=labels["names"], units=labels["units"], attrs=attributes)
-    return errors
+    write_hdf5(target, answers(), names=labels["names"], units=labels["units"], attrs=attributes)
+    return errors()
+
+
+def _draw(picture: str, item: MeshData, field: Tensor, errors: dict[str, Any] | None, sample: int) -> None:
+    title = "prediction"
+    if errors is None:
+        item.y = None  # nothing that the prediction could be compared with
+    elif errors["test"]["per_sample"][sample] is not None:
+        title += f"\n{show(errors['test']['metric'], errors['test']['per_sample'][sample])}"
+    save_figure(plot_predictions(item, {title: field}), picture)
 
 
 def _check_names(checkpoint: str, source: str, target: str, picture: str | None, overwrite: bool) -> None:

@@ -21,9 +21,12 @@ from ..engine import Task, evaluate, fit, make_logger
 from ..engine.machine import make_fabric
 from ..engine.ranks import Ranks
 from ..models import NeuralOperator, build_model
-from ..normalize import Normalized, normalized
+from ..normalize import Normalized
 from .data import Splits
+from .fitted import fitted
+from .on_disk import FileSamples
 from .own_code import code_digests
+from .prepared_samples import PreparedSamples
 from .provenance import environment, file_digest, read_json, read_result, write_json
 from .scores import check_metrics, own_metrics, rescored, summaries
 from .settings import Recipe
@@ -36,18 +39,23 @@ SHARED = ("devices", "num_nodes", "strategy", "logger")
 
 @dataclass(frozen=True)
 class Prepared:
-    """Samples with the patches and edges of one model, and the seconds that took."""
+    """Samples with the patches and edges of one model, and the seconds that took.
 
-    train: list[MeshData]
-    val: list[MeshData] | None
-    test: list[MeshData]
+    Those on disk get them when they are first asked for, which these seconds do not count.
+    """
+
+    train: Sequence[MeshData]
+    val: Sequence[MeshData] | None
+    test: Sequence[MeshData]
     seconds: float
 
 
 def prepare(model: NeuralOperator, splits: Splits) -> Prepared:
-    """Build what ``model`` needs, once per sample and outside training."""
+    """Build what ``model`` needs, once per sample; of samples on disk, as they are asked for."""
 
-    def each(samples: Sequence[MeshData]) -> list[MeshData]:
+    def each(samples: Sequence[MeshData]) -> Sequence[MeshData]:
+        if isinstance(samples, FileSamples):
+            return PreparedSamples(samples, model)
         return [model.prepare(copy.copy(sample)) for sample in samples]
 
     start = time.perf_counter()
@@ -192,12 +200,13 @@ def train_run(
     task, items = splits.task, splits.task.items(prepared.train)
     modes = {f"normalize_{name}": getattr(recipe, f"normalize_{name}") for name in ("x", "y", "pos")}
     ways = {name.removeprefix("normalize_"): mode for name, mode in modes.items()}
-    model = normalized(inner, items, **ways, residual=getattr(task, "residual", None))
+    model = fitted(inner, prepared.train, task, ways)
     limits: dict[str, Any] = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes}
+    loading = {**limits, **splits.loading}
     result = fit(
         model,
-        mesh_loader(items, **limits, shuffle=True, seed=seed),
-        None if prepared.val is None else mesh_loader(prepared.val, **limits),
+        mesh_loader(items, **loading, shuffle=True, seed=seed),
+        None if prepared.val is None else mesh_loader(prepared.val, **loading),
         recipe,
         out=out,
         task=task,
@@ -208,7 +217,7 @@ def train_run(
         label=title,
         info={"data": splits.info, "seed": seed},
     )
-    scores = evaluate(model, mesh_loader(prepared.test, **limits), task, fabric.device, list(own), ranks)
+    scores = evaluate(model, mesh_loader(prepared.test, **loading), task, fabric.device, list(own), ranks)
     errors = summaries(scores, names, splits.test)
 
     def write(report: dict[str, Any]) -> dict[str, Any]:

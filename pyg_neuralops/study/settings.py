@@ -40,6 +40,17 @@ class DataChoice(Settings):
     """Folder of the data, or of a file's cache; a default beside it otherwise."""
     workers: Annotated[int, Range(0)] | None = None
     """Processes that generate a dataset that is not there yet; all cores by default."""
+    on_disk: bool = False
+    """Leave the samples in their HDF5 files until they are asked for, for data larger than the memory."""
+    loader_workers: Annotated[int, Range(0)] = 0
+    """Processes that load batches, for every run; results do not depend on it."""
+    pin_memory: bool = False
+    """Load batches into page-locked memory, from which they reach a GPU faster."""
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """As :func:`pyg_neuralops.data.mesh_loader` takes it."""
+        return {"num_workers": self.loader_workers, "pin_memory": self.pin_memory}
 
 
 @dataclass(frozen=True, kw_only=True)

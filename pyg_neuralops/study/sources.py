@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 from torch_geometric.data import Data
 
-from ..data import HDF5Meshes, MeshData, hdf5_info, split_indices
+from ..data import HDF5Meshes, MeshData, hdf5_info, open_hdf5, split_indices
 from ..data.check import SPLITS
 from ..datasets import DATASETS, PDEDataset
 from ..resolve import resolve
 from ..typed import arguments, closest, typed
+from .on_disk import CheckedFile, FileSamples
 from .own_code import code_digests
 from .provenance import read_json, write_json
 from .settings import DataChoice
@@ -32,7 +33,7 @@ RESERVED = {
     "on_disk",
     "parameters",
 }
-Parts = dict[str, list[MeshData]]
+Parts = dict[str, Sequence[MeshData]]
 
 
 def find_samples(
@@ -60,13 +61,18 @@ def find_samples(
     if not callable(found):
         raise ValueError(f"dataset {name!r} is a {type(found).__name__}; a class or function is needed")
     parts, info = _named(choice, found, executor) if _is_ours(found) else _own(choice, found, whole)
-    return {"all": [sample for part in parts.values() for sample in part]} if whole else parts, info
+    return {"all": _joined(list(parts.values()))} if whole else parts, info
 
 
 def own_task(dataset: str) -> dict[str, Any]:
     """What is usually asked of a dataset, as :func:`pyg_neuralops.engine.make_task` takes it."""
     found: Any = resolve(dataset, DATASETS, "dataset") if ":" in dataset or dataset in DATASETS else None
     return dict(found.task) if _is_ours(found) else {"name": "steady"}
+
+
+def _joined(parts: Sequence[Sequence[MeshData]]) -> Sequence[MeshData]:
+    stored = [part for part in parts if isinstance(part, FileSamples)]
+    return FileSamples.joined(stored) if stored else [sample for part in parts for sample in part]
 
 
 def _is_ours(found: Any) -> bool:
@@ -76,7 +82,8 @@ def _is_ours(found: Any) -> bool:
 def _named(choice: DataChoice, cls: type[PDEDataset], executor: Executor | None) -> tuple[Parts, dict[str, Any]]:
     given = arguments(cls, choice.dataset_args, f"dataset {choice.dataset!r}", RESERVED)
     names = ("train", "test") if choice.protocol == "paper" else SPLITS
-    options = {**given, "protocol": choice.protocol, "workers": choice.workers, "executor": executor}
+    options = {**given, "protocol": choice.protocol, "workers": choice.workers}
+    options |= {"executor": executor, "on_disk": choice.on_disk}
     sets = {name: cls(root=choice.root, split=name, **options) for name in names}  # type: ignore[arg-type, call-arg]
     sources = {part.source for part in sets.values()}
     if len(sources) > 1:
@@ -89,26 +96,42 @@ def _named(choice: DataChoice, cls: type[PDEDataset], executor: Executor | None)
         "names": about["names"],
         "units": about["units"],
     }
-    return {name: list(part) for name, part in sets.items()}, info
+    if not choice.on_disk:
+        return {name: list(part) for name, part in sets.items()}, info
+    # The splits of one stream share its file.
+    paths = {part.source_path: part.processed_dir for part in sets.values()}
+    files = {path: CheckedFile(path, folder) for path, folder in paths.items()}
+    return {name: FileSamples.of(files[part.source_path], part.rows) for name, part in sets.items()}, info
 
 
 def _file(choice: DataChoice, whole: bool) -> tuple[Parts, dict[str, Any]]:
     if choice.dataset_args:
         raise ValueError(f"a file takes no arguments; {sorted(choice.dataset_args)} are for named datasets")
     about = hdf5_info(choice.dataset)  # first, as a wrong file needs no cache
-    samples = HDF5Meshes(choice.dataset, root=choice.root)
     info = {
         "folder": str(Path(choice.dataset).parent),
         "source": Path(choice.dataset).name,
         "names": about["names"],
         "units": about["units"],
     }
-    return _divided(choice, list(samples), info, whole), info
+    if not choice.on_disk:
+        samples = HDF5Meshes(choice.dataset, root=choice.root)
+        return _divided(choice, list(samples), info, whole), info
+    file = CheckedFile(choice.dataset, choice.root or f"{choice.dataset}.cache")
+    with open_hdf5(choice.dataset) as content:
+        said = content["split"].asstr()[:].tolist() if "split" in content else [None] * len(file.samples)
+    rows = {"all": list(range(len(said)))} if whole else _division(choice, said, info)
+    return {name: FileSamples.of(file, part) for name, part in rows.items()}, info
 
 
 def _own(choice: DataChoice, make: Callable[..., Any], whole: bool) -> tuple[Parts, dict[str, Any]]:
     """A user's PyG dataset, or function that returns samples; called for every split where it takes ``split``."""
     what, takes = f"dataset {choice.dataset!r}", inspect.signature(make).parameters
+    if choice.on_disk:
+        raise ValueError(
+            f"on_disk=True reads HDF5 files, and {what} is of your own; write its samples to one, which can be larger "
+            "than the memory (data.write_hdf5), and give its path"
+        )
     given = arguments(make, choice.dataset_args, what, RESERVED - {"protocol", "workers", "executor", "parameters"})
     folder = Path(choice.root or Path("datasets", choice.dataset.partition(":")[2]))
     if "root" in takes:
@@ -173,23 +196,28 @@ def _labels(found: Any, what: str) -> dict[str, Any]:
 
 
 def _divided(choice: DataChoice, samples: list[MeshData], info: dict[str, Any], whole: bool) -> Parts:
-    """Split as the samples say in ``split``, or at random by ``split_seed``."""
     if whole:
         return {"all": samples}
-    said = [sample.get("split") for sample in samples]
+    rows = _division(choice, [sample.get("split") for sample in samples], info)
+    return {name: [samples[index] for index in part] for name, part in rows.items()}
+
+
+def _division(choice: DataChoice, said: Sequence[str | None], info: dict[str, Any]) -> dict[str, list[int]]:
+    """The numbers of the samples of each split: as the samples say in ``split``, or at random by ``split_seed``."""
     if all(name is None for name in said):
-        indices = split_indices(len(samples), choice.split_seed, choice.protocol)
         info["split_seed"] = choice.split_seed
-        return {name: [samples[index] for index in part] for name, part in indices.items()}
-    parts: Parts = {name: [] for name in SPLITS}
-    for index, (sample, name) in enumerate(zip(samples, said, strict=True)):
+        return split_indices(len(said), choice.split_seed, choice.protocol)
+    rows: dict[str, list[int]] = {name: [] for name in SPLITS}
+    for index, name in enumerate(said):
         if name not in SPLITS:
             raise ValueError(f"{choice.dataset}, sample {index}: split is {name!r}; choose from {list(SPLITS)}")
-        parts[name].append(sample)
-    return _by_protocol(choice, parts)
+        rows[name].append(index)
+    if choice.protocol == "paper":
+        rows["train"] += rows.pop("val")
+    return rows
 
 
-def _by_protocol(choice: DataChoice, parts: Parts) -> Parts:
+def _by_protocol(choice: DataChoice, parts: dict[str, list[MeshData]]) -> Parts:
     if choice.protocol == "paper":
         parts["train"] += parts.pop("val")
-    return parts
+    return {**parts}

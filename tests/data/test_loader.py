@@ -1,3 +1,6 @@
+import random
+
+import numpy as np
 import pytest
 import torch
 
@@ -54,3 +57,47 @@ def test_splits_are_a_partition_and_protocols_share_the_test_set():
         split_indices(50, protocol="best")
     with pytest.raises(ValueError, match="2 samples are too few"):
         split_indices(2)
+
+
+class Noisy(torch.utils.data.Dataset):
+    """Samples with noise from every global generator; as a transform of a user's might add."""
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        sample = random_mesh(5, seed=index)
+        sample.x = sample.x + torch.rand(5, 1) + random.random() + np.random.rand()  # noqa: NPY002
+        return sample
+
+
+def noise(workers: int, seed: int = 3, epoch: int = 1) -> list[torch.Tensor]:
+    loader = mesh_loader(Noisy(), 2, shuffle=True, seed=seed, num_workers=workers)
+    loader.batch_sampler.sampler.set_epoch(epoch)
+    return [batch.x for batch in loader]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
+def test_random_transforms_draw_the_same_in_workers():
+    here, there = noise(0), noise(2)
+    assert all(torch.equal(one, two) for one, two in zip(here, there, strict=True))
+    assert not torch.equal(here[0], noise(0, epoch=2)[0])
+    torch.manual_seed(0)
+    state = torch.get_rng_state(), random.getstate()
+    mesh_loader(Noisy(), seed=1).dataset[0]
+    assert torch.equal(torch.get_rng_state(), state[0])
+    assert random.getstate() == state[1]
+
+
+def test_sizes_are_asked_for_where_they_are_known():
+    class Known(list):
+        def node_counts(self):
+            return [5, 9, 7]
+
+    samples = Known([random_mesh(5, seed=0)] * 3)
+    assert mesh_loader(samples, 2, max_nodes=8).batch_sampler.sizes == [5, 9, 7]
+
+
+def test_a_negative_number_of_workers_is_named():
+    with pytest.raises(ValueError, match="num_workers=-1"):
+        mesh_loader([random_mesh(5, seed=0)], num_workers=-1)
