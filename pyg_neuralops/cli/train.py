@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,8 @@ class Train:
     """Allow the checkpoint to name classes of your own, which are then imported."""
     metrics: tuple[str, ...] = ()
     """Further metrics of the result, package.module:function of your own."""
+    dry_run: bool = False
+    """Only tell parameters, time and memory to expect, found out on two batches; nothing is written."""
     seed: Seed = 0
     """Of initial weights and batches."""
     out: str = "runs/train"
@@ -39,13 +42,14 @@ class Train:
 
     def run(self) -> None:
         from ..checkpoint import load_model
+        from ..engine.estimate import estimate
         from ..engine.machine import make_fabric
         from ..engine.ranks import Ranks
         from ..executors import cluster_executor
         from ..models import build_model, model_name
         from ..study.data import load_splits
         from ..study.notes import gaps
-        from ..study.run import check_run_folder, prepare, train_run
+        from ..study.run import assembled, check_run_folder, prepare, train_run
         from ..study.table import show
 
         out = Path(self.out)
@@ -53,6 +57,8 @@ class Train:
         fabric = make_fabric(recipe)
         fabric.launch()
         ranks = Ranks(fabric)
+        if ranks.rank:
+            logging.disable(logging.WARNING)  # said by rank 0
         ranks.first(lambda: check_run_folder(out))
         if self.replace and self.from_ is None:
             raise ValueError(f"replace={list(self.replace)} needs --from")
@@ -66,6 +72,12 @@ class Train:
             kwargs = {key: value for key, value in found.config.items() if key not in splits.shape}
         kwargs = {key: value for key, value in kwargs.items() if value is not None} | pairs(self.model_args)
         prepared = prepare(build_model(name, **splits.shape, **kwargs), splits)
+        if self.dry_run:
+            model, train, _ = assembled(splits, prepared, name, kwargs, recipe, self.seed, self.from_, self.replace)
+            expected = estimate(model, train, splits.task, recipe, ranks, self.seed)
+            if ranks.rank == 0:
+                print(f"{name}: {expected}")
+            return
         result = train_run(
             splits,
             prepared,

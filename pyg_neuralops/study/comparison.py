@@ -17,6 +17,7 @@ from ..recipe import Count
 from ..typed import typed
 from .baselines import Baseline, trivial_baselines
 from .data import Splits, load_splits
+from .notes import untrained
 from .pieces import all_runs, build, run_folder
 from .provenance import environment, read_json, write_json
 from .report import write_report
@@ -99,6 +100,8 @@ def compare(
         "environment": environment(),
     }
     write_json(out / "results.json", results)
+    for note in untrained(results):
+        log.warning("%s", note)
     folders = {label: run_folder(out, label, comparison.seed) for label in comparison.models}
     write_report(out, results, splits, baselines, folders)
     asked = {run_folder(out, label, seed) for label, seed in all_runs(comparison)}

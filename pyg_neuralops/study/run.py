@@ -14,16 +14,19 @@ from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
+from torch.utils.data import DataLoader
 
 from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
 from ..engine import Task, evaluate, fit, make_logger
+from ..engine.estimate import estimate
 from ..engine.machine import make_fabric
 from ..engine.ranks import Ranks
 from ..models import NeuralOperator, build_model
 from ..normalize import Normalized
 from .data import Splits
 from .fitted import fitted
+from .notes import FEW
 from .on_disk import FileSamples
 from .own_code import code_digests
 from .prepared_samples import PreparedSamples
@@ -134,6 +137,29 @@ def unscored(result: dict[str, Any], own: dict[str, str]) -> bool:
     return any(result["own_metrics"].get(name) != digest for name, digest in own.items())
 
 
+def assembled(
+    splits: Splits,
+    prepared: Prepared,
+    name: str,
+    kwargs: dict[str, Any],
+    recipe: Recipe,
+    seed: int,
+    initial: str | None = None,
+    replace: Sequence[str] = (),
+) -> tuple[Normalized, DataLoader, DataLoader | None]:
+    """The model with its normalisers, and the loaders, that :func:`train_run` trains and selects with."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inner = build_model(name, **splits.shape, **kwargs)
+    if initial is not None:
+        start_from(inner, initial, replace)
+    modes = {name: getattr(recipe, f"normalize_{name}") for name in ("x", "y", "pos")}
+    model = fitted(inner, prepared.train, splits.task, modes)
+    loading = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes, **splits.loading}
+    train = mesh_loader(splits.task.items(prepared.train), **loading, shuffle=True, seed=seed)
+    return model, train, None if prepared.val is None else mesh_loader(prepared.val, **loading)
+
+
 def train_run(
     splits: Splits,
     prepared: Prepared,
@@ -192,21 +218,17 @@ def train_run(
     if found is not None and not unscored(found, own):
         return found
     start = time.perf_counter()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        inner = build_model(name, **splits.shape, **kwargs)
-    if initial is not None:
-        start_from(inner, initial, replace)
-    task, items = splits.task, splits.task.items(prepared.train)
-    modes = {f"normalize_{name}": getattr(recipe, f"normalize_{name}") for name in ("x", "y", "pos")}
-    ways = {name.removeprefix("normalize_"): mode for name, mode in modes.items()}
-    model = fitted(inner, prepared.train, task, ways)
-    limits: dict[str, Any] = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes}
-    loading = {**limits, **splits.loading}
+    model, train, val = assembled(splits, prepared, name, kwargs, recipe, seed, initial, replace)
+    task = splits.task
+    if not (out / "last.ckpt").exists():
+        expected = estimate(model, train, task, recipe, ranks, seed)
+        few = label is not None and expected.steps < FEW and ranks.rank == 0
+        said = f"; under {FEW:,} steps are seldom enough to compare models" if few else ""
+        log.log(logging.WARNING if few else logging.INFO, "%s: %s%s", label or name, expected, said)
     result = fit(
         model,
-        mesh_loader(items, **loading, shuffle=True, seed=seed),
-        None if prepared.val is None else mesh_loader(prepared.val, **loading),
+        train,
+        val,
         recipe,
         out=out,
         task=task,
@@ -217,7 +239,8 @@ def train_run(
         label=title,
         info={"data": splits.info, "seed": seed},
     )
-    scores = evaluate(model, mesh_loader(prepared.test, **loading), task, fabric.device, list(own), ranks)
+    test = mesh_loader(prepared.test, recipe.batch_size, max_nodes=recipe.max_nodes, **splits.loading)
+    scores = evaluate(model, test, task, fabric.device, list(own), ranks)
     errors = summaries(scores, names, splits.test)
 
     def write(report: dict[str, Any]) -> dict[str, Any]:
@@ -230,12 +253,12 @@ def train_run(
     report = {
         "model": label or name,
         "class": name,
-        "config": inner.config,
+        "config": model.model.config,
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
         "initial": origin,
         "data": splits.info,
-        "parameters": sum(p.numel() for p in inner.parameters() if p.requires_grad),
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         **errors,
         "own_metrics": own,
         "best_epoch": result.best_epoch,
