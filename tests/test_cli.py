@@ -69,9 +69,15 @@ def refused(capsys, *words: str) -> str:
 
 def test_train_evaluate_predict(folder, capsys):
     run = ["train", "--dataset", "meshes.h5", "--model", "graph-sage", "--epochs", "3", "--out", "run", *SMALL]
+    assert main([*run, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert not (folder / "run").exists()
     assert main(run) == 0
     result = json.loads((folder / "run/result.json").read_text())
-    said = capsys.readouterr().out
+    assert f"graph-sage: {result['parameters']:,} parameters; about 18 steps of" in said
+    printed = capsys.readouterr()
+    assert f"graph-sage: {result['parameters']:,} parameters; about 18 steps of" in printed.err
+    said = printed.out
     assert "graph-sage: test error" in said
     assert "run/best.safetensors" in said
 
@@ -82,6 +88,7 @@ def test_train_evaluate_predict(folder, capsys):
 
     again = ["train", "--from", "run/best.safetensors", "--dataset", "meshes.h5", "--epochs", "1", "--out", "tuned"]
     assert main(again) == 0
+    capsys.readouterr()
     tuned = json.loads((folder / "tuned/result.json").read_text())
     assert tuned["class"] == "graph-sage"
     assert tuned["initial"]["replace"] == []
@@ -113,7 +120,10 @@ def test_compare_with_a_users_own_model(folder, capsys):
     models = ["--models", "graph-sage", "my_models.ideas:Mine"]
     words = ["compare", "--dataset", "meshes.h5", *models, "--epochs", "2", "--seeds", "2", "--out", "first", *SMALL]
     assert main(words) == 0
-    said = capsys.readouterr().out
+    said, warned = capsys.readouterr()
+    assert "graph-sage is not trained enough to be compared: 12 steps, under 1,000" in warned
+    assert "about 12 steps of" in warned
+    assert "under 1,000 steps are seldom enough to compare models" in warned
     for name in ("graph-sage", "my_models.ideas:Mine", "*mean*", "*1-nn*"):
         assert f"| {name} " in said
     for name in ("results.json", "table.md", "error_vs_time.png", "fields.png"):

@@ -43,10 +43,12 @@ class Train:
     def run(self) -> None:
         from ..checkpoint import load_model
         from ..engine.estimate import estimate
+        from ..engine.loggers import LOGGERS
         from ..engine.machine import make_fabric
         from ..engine.ranks import Ranks
         from ..executors import cluster_executor
         from ..models import build_model, model_name
+        from ..resolve import resolve
         from ..study.data import load_splits
         from ..study.notes import gaps
         from ..study.run import assembled, check_run_folder, prepare, train_run
@@ -54,6 +56,8 @@ class Train:
 
         out = Path(self.out)
         recipe = Recipe(**dataclasses.asdict(self.training))
+        for name in recipe.logger:
+            resolve(name, LOGGERS, "logger")
         fabric = make_fabric(recipe)
         fabric.launch()
         ranks = Ranks(fabric)

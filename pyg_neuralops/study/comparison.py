@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 
+from ..engine.loggers import LOGGERS
 from ..engine.machine import check_machine
 from ..recipe import Count
+from ..resolve import resolve
 from ..typed import typed
 from .baselines import Baseline, trivial_baselines
 from .data import Splits, load_splits
@@ -71,6 +73,8 @@ def compare(
     out, start = Path(comparison.out), time.perf_counter()
     for label in comparison.models:
         check_machine(comparison.recipe(label))
+        for name in comparison.recipe(label).logger:
+            resolve(name, LOGGERS, "logger")
     _check_folder(out, comparison)
     splits = load_splits(comparison, executor)
     _check_folder(out, comparison, splits.info["digest"])
