@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import typing
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 from .typed import Range, typed
 
@@ -17,6 +20,8 @@ Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 BUDGETS = ("epochs", "steps", "seconds")
 MACHINE = ("accelerator", "devices", "num_nodes", "strategy")
 """Fields that say where a run computes, and are no part of what it comes to."""
+DEFAULTS = {"muon": {"lr": 8e-3, "weight_decay": 0.1}, "adamw": {"lr": 1e-3, "weight_decay": 1e-5}}
+"""By optimizer: Muon's as ``benchmarks/minutes.py`` chose them, AdamW's of the standard benchmarks' scripts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,7 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecipe(Settings):
-    """How weights are trained. The defaults are those of the standard benchmarks where they have one.
+    """How weights are trained. The defaults are for budgets of minutes, as ``benchmarks/minutes.py`` chose them.
 
     Raises:
         ValueError: for a value out of range, or unless exactly one budget is given.
@@ -52,16 +57,16 @@ class FitRecipe(Settings):
     """... or in steps of the optimizer ..."""
     seconds: Positive | None = None
     """... or in seconds of pure training a run."""
-    optimizer: str = "adamw"
-    """adamw; muon (matrices of blocks and steps by Muon, the rest by AdamW); or package.module:Class of your own."""
-    lr: Positive = 1e-3
-    """Peak of the one-cycle learning rate."""
+    optimizer: str = "muon"
+    """muon (matrices of blocks and steps by Muon, the rest by AdamW); adamw; or package.module:Class of your own."""
+    lr: Positive | None = None
+    """Peak of the one-cycle learning rate; by default what fits the optimizer, and in studies the family of models."""
     lr_rest: Positive = 0.5
     """Of what Muon leaves to AdamW, as a multiple of lr."""
     lr_scalars: Positive = 1.0
     """Of soft masks, gates and temperatures, as a multiple of what they would have."""
-    weight_decay: Annotated[float, Range(0)] = 1e-5
-    """Decoupled from the gradient."""
+    weight_decay: Annotated[float, Range(0)] | None = None
+    """Decoupled from the gradient; by default 0.1 with muon, 1e-5 with adamw."""
     clip: Positive | None = 0.1
     """Largest norm of the gradient."""
     pct_start: Part = 0.3
@@ -91,6 +96,18 @@ class FitRecipe(Settings):
         if sum(value is not None for value in given.values()) != 1:
             said = ", ".join(f"{name}={value}" for name, value in given.items())
             raise ValueError(f"{said}; give exactly one of them")
+
+    def resolved(self, **defaults: float) -> Self:
+        """With numbers for ``lr`` and ``weight_decay``: where none is given, of ``defaults``, or of the optimizer.
+
+        Raises:
+            ValueError: for an optimizer of a user's own without ``lr``.
+        """
+        known = {"weight_decay": 0.0, **DEFAULTS.get(self.optimizer, {}), **defaults}
+        if self.lr is None and "lr" not in known:
+            raise ValueError(f"optimizer={self.optimizer!r} needs lr; only those of {list(DEFAULTS)} are known")
+        missing = {name: known[name] for name in ("lr", "weight_decay") if getattr(self, name) is None}
+        return dataclasses.replace(self, **missing) if missing else self
 
     def settings(self) -> dict[str, Any]:
         """What decides what a run comes to, by name."""

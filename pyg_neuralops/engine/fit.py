@@ -24,7 +24,7 @@ from .loggers import Logger, telling
 from .loop import Loop, mean_error
 from .machine import make_fabric
 from .memory import peak_memory, reset_peak_memory
-from .optimizers import make_optimizer
+from .optimizers import optimizer_of
 from .ranks import Ranks
 from .record import Record, check_vacant, read_last, sole_user
 from .task import SteadyField, Task
@@ -102,7 +102,7 @@ def fit(
         FloatingPointError: naming epoch and learning rate, if the loss becomes NaN.
         OSError: if ``out`` cannot be written.
     """
-    recipe = FitRecipe(**settings) if recipe is None else dataclasses.replace(recipe, **settings)
+    recipe = (FitRecipe(**settings) if recipe is None else dataclasses.replace(recipe, **settings)).resolved()
     task, out = SteadyField() if task is None else task, Path(out)
     _check_arguments(model, train_loader, val_loader, recipe, fabric)
     if fabric is None:
@@ -191,8 +191,7 @@ def _checked(
     resume: bool,
 ) -> Identity:
     """The run's identity, once all that can be refused before anything is written has been looked at."""
-    rates = {"lr_rest": recipe.lr_rest, "lr_scalars": recipe.lr_scalars}
-    make_optimizer(model, recipe.optimizer, recipe.lr, recipe.weight_decay, **rates)
+    optimizer_of(recipe, model)
     check_saving(model, task, train.dataset[0])
     this = identity(model, task, train, val, {**recipe.settings(), "seed": seed})
     if resume:

@@ -15,7 +15,7 @@ from ..recipe import FitRecipe
 from .averaging import Averaging
 from .batches import Batches
 from .budget import Budget, Clock
-from .optimizers import make_optimizer, set_rate
+from .optimizers import optimizer_of, set_rate
 from .ranks import Ranks
 from .schedule import OneCycle
 from .task import Task, losses, selecting
@@ -37,15 +37,9 @@ class Loop:
         self.fabric = ranks.fabric
         self.model = self.fabric.strategy.precision.convert_module(self.fabric.to_device(model))
         self.task, self.recipe, self.seed, self.ranks = task, recipe, seed, ranks
-        self.schedule, self.budget = OneCycle(recipe.lr, recipe.pct_start, recipe.div), Budget.of(recipe)
-        self.optimizer = make_optimizer(
-            model,
-            recipe.optimizer,
-            recipe.lr,
-            recipe.weight_decay,
-            lr_rest=recipe.lr_rest,
-            lr_scalars=recipe.lr_scalars,
-        )
+        self.optimizer = optimizer_of(recipe, model)
+        self.schedule = OneCycle(recipe.resolved().lr or 0.0, recipe.pct_start, recipe.div)
+        self.budget = Budget.of(recipe)
         self.stepping: Any = self.fabric.setup_optimizers(self.optimizer)  # with a scaler where there is one
         self.weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         self.averaging, self.clock = Averaging(model.parameters(), recipe.ema), Clock()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch_geometric.nn import Linear
 
+from ..recipe import FitRecipe
 from ..resolve import resolve
 from .muon import Muon
 
@@ -17,6 +18,15 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adamw": AdamW, "muon": Muon}
 
 SCALARS = ("mask", "gate", "temperature")
 """What a parameter, or the layer that holds it, is called where it is a width or a balance instead of features."""
+
+
+def optimizer_of(recipe: FitRecipe, model: nn.Module) -> Optimizer:
+    """:func:`make_optimizer` as a recipe has it."""
+    recipe = recipe.resolved()
+    assert recipe.lr is not None
+    assert recipe.weight_decay is not None
+    rates = {"lr_rest": recipe.lr_rest, "lr_scalars": recipe.lr_scalars}
+    return make_optimizer(model, recipe.optimizer, recipe.lr, recipe.weight_decay, **rates)
 
 
 def make_optimizer(

@@ -196,6 +196,7 @@ def train_run(
     Returns:
         What ``result.json`` holds; see the keys below.
     """
+    recipe = recipe.for_model(name)
     if fabric is None:
         fabric = make_fabric(recipe)
         fabric.launch()

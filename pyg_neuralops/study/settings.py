@@ -70,6 +70,22 @@ class Recipe(FitRecipe):
     normalize_pos: Mode = "channel"
     """Positions as encoders see them: one std per axis, one scalar for all (keeps the shape), or none (raw)."""
 
+    def for_model(self, name: str) -> Recipe:
+        """With numbers for what is not given, those of the family of the model called ``name``."""
+        return self.resolved(**(FAMILIES.get(name, {}) if self.optimizer == "muon" else {}))
+
+
+ATTENTION = (
+    "la2former",
+    "la2former-local",
+    "la2former-global",
+    "la2former-lrsa",
+    "galerkin-transformer",
+    "transformer",
+)
+FAMILIES: dict[str, dict[str, float]] = {name: {"lr": 1.6e-2} for name in ATTENTION}
+"""What models are trained with otherwise than others, as ``benchmarks/minutes.py`` chose it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice(Settings):
@@ -133,7 +149,8 @@ class Comparison(DataChoice, Recipe, ModelChoice):
         """How the model called ``label`` is trained."""
         names = [item.name for item in dataclasses.fields(Recipe)]
         changes = self.overrides.get(label, {})
-        return Recipe(**{name: changes.get(name, getattr(self, name)) for name in names})
+        found = Recipe(**{name: changes.get(name, getattr(self, name)) for name in names})
+        return found.for_model(changes.get("model", label))
 
     def model(self, label: str) -> tuple[str, dict[str, Any]]:
         """The registry name and the constructor's arguments of the model called ``label``."""
