@@ -18,8 +18,8 @@ Part = Annotated[float, Range(0, 1, open=True)]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 
 BUDGETS = ("epochs", "steps", "seconds")
-MACHINE = ("accelerator", "devices", "num_nodes", "strategy")
-"""Fields that say where a run computes, and are no part of what it comes to."""
+MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "accumulate")
+"""Fields that say where and in which parts a run computes, and are no part of what it comes to."""
 DEFAULTS = {"muon": {"lr": 8e-3, "weight_decay": 0.1}, "adamw": {"lr": 1e-3, "weight_decay": 1e-5}}
 """By optimizer: Muon's as ``benchmarks/minutes.py`` chose them, AdamW's of the standard benchmarks' scripts."""
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 from torch_geometric.data import Data
 
 from .ranks import Ranks
@@ -27,7 +27,11 @@ class Batches:
         if loader.batch_sampler is None:
             raise ValueError(f"a loader of {type(loader.dataset).__name__} makes no batches; give it a batch_size")
         self.sampler, self.ranks, self.parts = loader.batch_sampler, ranks, parts
-        self.orders = loader.sampler, getattr(loader.batch_sampler, "sampler", None)
+        self.orders = loader.sampler, loader.batch_sampler, getattr(loader.batch_sampler, "sampler", None)
+        if any(isinstance(order, DistributedSampler) for order in self.orders):
+            raise ValueError(
+                "the loader has a DistributedSampler; batches are shared among ranks here, so leave it out"
+            )
         self.pieces: list[list[int]] = []
         workers = loader.num_workers
         self.loader: DataLoader = DataLoader(
@@ -40,7 +44,6 @@ class Batches:
             worker_init_fn=loader.worker_init_fn,
             multiprocessing_context=loader.multiprocessing_context if workers else None,
             prefetch_factor=loader.prefetch_factor if workers else None,
-            persistent_workers=loader.persistent_workers,
         )
 
     def epoch(self, seed: int, epoch: int) -> tuple[int, Iterator[Iterator[Data]]]:
@@ -49,12 +52,16 @@ class Batches:
         Seeds the order of the samples, and all that is drawn at random until the next call, by (seed, epoch), so that
         a run that was killed and started again sees what it would have seen.
         """
+        seed_draws(seed, epoch)
         for order in self.orders:
-            set_epoch = getattr(order, "set_epoch", None)
+            set_epoch, generator = getattr(order, "set_epoch", None), getattr(order, "generator", None)
             if callable(set_epoch):
                 set_epoch(epoch)
-        seed_draws(seed, epoch)
-        batches = [list(batch) for batch in self.sampler]
+            if isinstance(generator, torch.Generator):
+                generator.manual_seed(torch.initial_seed())
+        batches = self.ranks.first(self._lists)
+        if not batches:
+            raise ValueError("the training loader makes no batch (drop_last, or an empty sampler?)")
         if self.ranks.rank:  # the order is that of all ranks, what models draw is not
             seed_draws(seed, epoch, self.ranks.rank)
         count = self.ranks.size * self.parts
@@ -70,6 +77,9 @@ class Batches:
         self.pieces[:] = [piece for pieces in mine for piece in pieces]
         return len(batches), self._grouped([len(pieces) for pieces in mine])
 
+    def _lists(self) -> list[list[int]]:
+        return [list(batch) for batch in self.sampler]
+
     def _grouped(self, counts: list[int]) -> Iterator[Iterator[Data]]:
         loaded = iter(self.loader)
         for count in counts:
@@ -77,7 +87,7 @@ class Batches:
 
     def shared_out(self) -> tuple[list[int], Iterator[tuple[int, Data]]]:
         """Sizes of all batches, whole ones, and those of this rank with their numbers: one after the other in turn."""
-        batches = [list(batch) for batch in self.sampler]
+        batches = self.ranks.first(self._lists)
         numbers = range(self.ranks.rank, len(batches), self.ranks.size)
         self.pieces[:] = [batches[number] for number in numbers]
         return [len(batch) for batch in batches], zip(numbers, self.loader, strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from .loop import Loop
 from .memory import peak_memory, reset_peak_memory
 from .ranks import Ranks
 from .task import Task
+from .trial import rebuilt
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def estimate(
         ValueError, RuntimeError: as training does.
     """
     with draws_of_its_own():
-        loop = Loop(copy.deepcopy(model), task, recipe, seed, ranks)
+        loop = Loop(rebuilt(model), task, recipe, seed, ranks)
         batches = Batches(train_loader, ranks, recipe.accumulate)
         reset_peak_memory()
         loop.model.train()

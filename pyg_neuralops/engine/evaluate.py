@@ -107,16 +107,20 @@ def evaluate(
         return collect(task, _answers(model, loader, task, device), metrics)
     if not isinstance(loader, DataLoader):
         raise ValueError(f"loader is a {type(loader).__name__}; ranks can share out a DataLoader only")
-    batches = Batches(loader, ranks)
+    _, shared = Batches(loader, ranks).shared_out()
+    numbers: list[int] = []
 
-    def mine() -> list[tuple[int, Scores]]:
-        _, found = batches.shared_out()
-        return [(number, collect(task, _answers(model, [data], task, device), metrics)) for number, data in found]
+    def batches() -> Iterator[Data]:
+        for number, data in shared:
+            numbers.append(number)
+            yield data
 
-    parts = dict(part for rank in ranks.gather(ranks.together(mine)) for part in rank)
-    if not parts:
-        raise ValueError("there is no sample to evaluate; the loader is empty")
-    return Scores({name: torch.cat([parts[number][name] for number in sorted(parts)]) for name in parts[0].by_name})
+    def mine() -> list[Scores]:
+        return [collect(task, [pair], metrics) for pair in _answers(model, batches(), task, device)]
+
+    found = ranks.together(mine)
+    parts = dict(pair for rank in ranks.gather(list(zip(numbers, found, strict=True))) for pair in rank)
+    return joined(parts[number] for number in sorted(parts))
 
 
 def predict(

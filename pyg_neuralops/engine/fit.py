@@ -76,7 +76,7 @@ def fit(
     under a budget of epochs or steps reaches the same losses to the last digit. The caller's random state stays.
 
     Several processes (``devices``, ``num_nodes``, torchrun, Slurm) share every batch and take the steps that one would;
-    each calls this with the same arguments, rank 0 writes, and all return the same.
+    each calls this with the same arguments, rank 0 writes, and all return the same but their peak of memory.
 
     Args:
         model: predicts in physical units, so that the loss is that of decoded fields.
@@ -118,11 +118,13 @@ def fit(
     with ExitStack() as held:
         held.enter_context(draws_of_its_own())
         state = ranks.first(lambda: _begin(record, resume, held))
+        resumed = state is not None
         reset_peak_memory()
         loop = Loop(model, task, recipe, seed, ranks)
         if state is not None:
             record.load_state_dict(state["record"])
             loop.load_state_dict(state)
+            state = None  # the weights in it
         batches = Batches(train_loader, ranks, recipe.accumulate)
         validation = None if val_loader is None else Batches(val_loader, ranks)
         bar = held.enter_context(_bar(label, loop.spent(len(record.history)), progress and ranks.rank == 0))
@@ -163,7 +165,7 @@ def fit(
         best_val=record.best["val"],
         seconds=record.history[-1]["seconds"],
         peak_memory=peak_memory(fabric.device.type == "cuda"),
-        resumed=state is not None,
+        resumed=resumed,
     )
 
 
@@ -179,6 +181,9 @@ def _check_arguments(
         raise ValueError(f"patience={recipe.patience} needs validation samples")
     if fabric is not None and fabric.world_size > 1 and not torch.distributed.is_initialized():
         raise ValueError("this fabric has not started its processes; call fabric.launch() first")
+    if fabric is not None and fabric.strategy.precision.precision != recipe.precision:
+        there = fabric.strategy.precision.precision
+        raise ValueError(f"precision={recipe.precision!r}, but the fabric computes in {there!r}; give the same to both")
 
 
 def _checked(

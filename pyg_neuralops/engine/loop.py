@@ -35,6 +35,7 @@ class Loop:
 
     def __init__(self, model: Normalized, task: Task, recipe: FitRecipe, seed: int, ranks: Ranks):
         self.fabric = ranks.fabric
+        self._renew_scaler()
         self.model = self.fabric.strategy.precision.convert_module(self.fabric.to_device(model))
         self.task, self.recipe, self.seed, self.ranks = task, recipe, seed, ranks
         self.optimizer = optimizer_of(recipe, model)
@@ -43,7 +44,15 @@ class Loop:
         self.stepping: Any = self.fabric.setup_optimizers(self.optimizer)  # with a scaler where there is one
         self.weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         self.averaging, self.clock = Averaging(model.parameters(), recipe.ema), Clock()
+        self.wide = torch.float if self.fabric.device.type == "mps" else torch.double  # of sums
         self.steps, self.seconds = 0, 0.0
+
+    def _renew_scaler(self) -> None:
+        """A Fabric keeps its gradient scaler; a run begins with a new one, also on a rank that has no sample yet."""
+        precision = self.fabric.strategy.precision
+        if getattr(precision, "scaler", None) is not None:
+            precision.scaler = torch.amp.GradScaler(device=self.fabric.device.type)  # type: ignore[attr-defined]
+            precision.scaler.scale(torch.zeros((), device=self.fabric.device))  # makes its state
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next epoch depends on, beside the data and (seed, epoch)."""
@@ -94,6 +103,9 @@ class Loop:
                 if self.budget.over(self.steps, self.seconds):
                     break
         self.seconds = self.ranks.first(lambda: self.clock.seconds)
+        if self.ranks.size > 1:  # running statistics are of each rank's part; all go on with one model
+            trained = dict(self.model.named_parameters())
+            self.ranks.copy(value for name, value in self.model.state_dict().items() if name not in trained)
         totals, counts = torch.stack(found).cpu().unbind(1)
         for index, value in enumerate((totals / counts.clamp_min(1)).tolist()):
             if not math.isfinite(value):
@@ -101,29 +113,31 @@ class Loop:
                     f"the loss became {value} in epoch {number + 1}, batch {index + 1}, at lr {rates[index]:.3g}; "
                     "try a lower lr or stronger clipping"
                 )
-        loss = (totals.sum() / counts.sum().clamp_min(1)).item()
+        if not counts.sum():
+            raise ValueError("none of the training samples has a loss: it is not defined (NaN) for any of them")
+        loss = (totals.sum() / counts.sum()).item()
         return {"seconds": self.seconds, "batches": len(found), "lr": rates[-1], "loss": loss}
 
     def step(self, pieces: Iterator[Data]) -> Tensor:
         """One step of the optimiser. Returns the sum of the batch's losses and their number, ``[2]``."""
         self.optimizer.zero_grad()
         # Sum and number of the losses; seconds of rank 0, so that all have one learning rate and end at one step.
-        said = torch.zeros(3, dtype=torch.double, device=self.fabric.device)
+        said = torch.zeros(3, dtype=self.wide, device=self.fabric.device)
         for piece in pieces:
-            batch = self.fabric.to_device(piece)
+            batch = piece.to(self.fabric.device, non_blocking=True)
             with self.fabric.autocast():
                 found = losses(self.task, self.task.predict(self.model, batch), batch)  # [B]
             defined = ~found.isnan()
             total = torch.where(defined, found, 0).sum()
             self.fabric.backward(total)
-            said[:2] += torch.stack([total.detach().double(), defined.sum()])
+            said[:2] += torch.stack([total.detach().to(self.wide), defined.sum()])
         if self.ranks.size > 1:
             said[2] = 0.0 if self.ranks.rank else self.clock.seconds
             self._sum_gradients(said)
             self.seconds = said[2].item()
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
         if gradients:
-            torch._foreach_div_(gradients, said[1].clamp_min(1).to(gradients[0].dtype))
+            torch._foreach_div_(gradients, said[1].clamp_min(1))
         self.fabric.strategy.precision.unscale_gradients(self.optimizer)
         if self.recipe.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
@@ -147,16 +161,20 @@ class Loop:
         """The error that selects, of every sample in order, ``[S]``, on all ranks."""
         self.model.eval()
         sizes, mine = batches.shared_out()
-        errors = [torch.zeros(size, dtype=torch.double, device=self.fabric.device) for size in sizes]
-        for number, piece in mine:
-            batch = self.fabric.to_device(piece)
-            with torch.inference_mode(), self.fabric.autocast():
-                errors[number] += selecting(self.task, self.task.answer(self.model, batch), batch)
+        errors = [torch.zeros(size, dtype=self.wide, device=self.fabric.device) for size in sizes]
+
+        def score() -> None:
+            for number, piece in mine:
+                batch = piece.to(self.fabric.device, non_blocking=True)
+                with torch.inference_mode(), self.fabric.autocast():
+                    errors[number] += selecting(self.task, self.task.answer(self.model, batch), batch)
+
+        self.ranks.together(score)
         self.ranks.sum(errors)
-        return torch.cat(errors).cpu()
+        return torch.cat(errors).cpu().double()
 
     def gates(self) -> dict[str, float]:
-        """The mean gate of every fusion that has one in the last batch, by layer: ``gate0`` ..."""
+        """The mean gate of every fusion that has one in this rank's last batch, by layer: ``gate0`` ..."""
         found = [value for name, value in self.model.named_buffers() if name.endswith(".mean_gate")]
         return {f"gate{index}": value for index, value in enumerate(torch.stack(found).tolist() if found else [])}
 

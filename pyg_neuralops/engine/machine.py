@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies import DDPStrategy
 
 from ..recipe import FitRecipe
 from ..resolve import resolve
 from .optimizers import OPTIMIZERS
+
+PATIENCE = datetime.timedelta(hours=4)
+"""For which ranks wait for each other: rank 0 may be making data."""
 
 
 def compute_device(accelerator: str) -> torch.device:
@@ -62,7 +67,7 @@ def make_fabric(recipe: FitRecipe) -> Fabric:
         accelerator=recipe.accelerator,
         devices=devices,
         num_nodes=nodes,
-        strategy="auto" if alone else "ddp",
+        strategy="auto" if alone else DDPStrategy(timeout=PATIENCE),
         precision=recipe.precision,
         plugins=[LightningEnvironment()]
         if alone

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from ..executors.errors import portable
+
 T = TypeVar("T")
-KINDS = (ValueError, OSError, ImportError, ArithmeticError, MemoryError)
-"""Errors that stay what they are on all ranks; others become RuntimeError."""
 
 
 class Ranks:
@@ -29,10 +29,9 @@ class Ranks:
         if self.size == 1:
             return do()
         found, error = _tried(do)
-        for rank, other in enumerate(self.gather(error and _plain(error))):
+        for rank, other in enumerate(self.gather(error and portable(error))):
             if other is not None:
-                kind, text = other
-                raise kind(text if rank == self.rank else f"rank {rank}: {text}") from error
+                raise (other if rank == self.rank else portable(other, f"rank {rank}")) from error
         return found  # type: ignore[return-value]
 
     def gather(self, value: Any) -> list[Any]:
@@ -53,11 +52,18 @@ class Ranks:
         if self.size == 1:
             return do()
         found, error = _tried(do) if self.rank == 0 else (None, None)
-        found, failed = self.fabric.broadcast((found, error and _plain(error)))  # type: ignore[assignment]
+        found, failed = self.fabric.broadcast((found, error and portable(error)))
         if failed is not None:
-            kind, text = failed  # type: ignore[misc]
-            raise kind(text) from error
+            raise failed from error
         return found  # type: ignore[return-value]
+
+    def copy(self, tensors: Iterable[Tensor]) -> None:
+        """Give all ranks the values of rank 0."""
+        if self.size > 1:
+            for tensor in tensors:
+                kept = tensor.contiguous()
+                torch.distributed.broadcast(kept, src=0)
+                tensor.copy_(kept)
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over the ranks, in one message."""
@@ -75,11 +81,3 @@ def _tried(do: Callable[[], T]) -> tuple[T | None, Exception | None]:
         return do(), None
     except Exception as error:  # noqa: BLE001  (raised again on all ranks)
         return None, error
-
-
-def _plain(error: Exception) -> tuple[type[Exception], str]:
-    """A built-in kind and its text; the classes of others need not be known to another process."""
-    if isinstance(error, (*KINDS, RuntimeError)):
-        kinds = (FloatingPointError, FileNotFoundError, *KINDS, RuntimeError)
-        return next(kind for kind in kinds if isinstance(error, kind)), str(error)
-    return RuntimeError, f"{type(error).__name__}: {error}"

@@ -36,6 +36,7 @@ class Task(Protocol):
         """What to minimise: a value of every item, ``[B]``, NaN where an item has none; or their mean, a scalar.
 
         Values of every item let a batch be cut into any parts, among devices too, without another step being taken.
+        Put NaN in by ``torch.where`` on values that have gradients: one that comes from 0 / 0 has none.
         """
 
     def answer(self, model: nn.Module, sample: Data) -> Tensor:

@@ -22,10 +22,7 @@ def check_saving(model: Normalized, task: Task, sample: Data) -> None:
         ValueError: for what cannot be written, does not come back, or comes back as another model.
     """
     tensors, texts = describe(model)
-    plain, aliases = pack(tensors)
-    stored = {name: torch.view_as_complex(t) if tensors[name].is_complex() else t for name, t in plain.items()}
-    stored |= {name: stored[other] for name, other in aliases.items()}
-    again = restore("a checkpoint of this model", stored, texts, trust_import=True)
+    again = rebuilt(model)
     wrong = [name for name, value in describe(again)[0].items() if not _same(value, tensors[name])]
     if wrong:
         raise ValueError(f"{wrong[0]} of {texts['model']} does not come back from a checkpoint as it was")
@@ -35,6 +32,15 @@ def check_saving(model: Normalized, task: Task, sample: Data) -> None:
             f"{texts['model']}, built again from a checkpoint, predicts something else: part of what it predicts with "
             "is drawn or given outside its arguments, parameters and persistent buffers; register_buffer keeps it"
         )
+
+
+def rebuilt(model: Normalized) -> Normalized:
+    """Another of it, as from its checkpoint; not every model can be copied."""
+    tensors, texts = describe(model)
+    plain, aliases = pack(tensors)
+    stored = {name: torch.view_as_complex(t) if tensors[name].is_complex() else t for name, t in plain.items()}
+    stored |= {name: stored[other] for name, other in aliases.items()}
+    return restore("a checkpoint of this model", stored, texts, trust_import=True)
 
 
 def _same(one: Tensor, two: Tensor) -> bool:

@@ -28,8 +28,9 @@ def notes(results: dict[str, Any], metrics: Sequence[str], head: Sequence[str]) 
     low, middle, high = data["nodes"]
     points = f"{low}" if low == high else f"{low} to {high} (median {middle})"
     budgets = {
-        f"{r['epochs']} epochs" if r["epochs"] else f"{r['seconds']:g} s of training"
+        f"{r['seconds']:g} s of training" if r["seconds"] else f"{r['epochs'] or r['steps']:,} {name}"
         for r in (run["recipe"] for run in runs)
+        for name in ["epochs" if r["epochs"] else "steps"]
     }
     seeds = sorted({sum(other["model"] == run["model"] for other in runs) for run in runs})
     notes = [

@@ -20,10 +20,12 @@ from ..checkpoint import start_from
 from ..data import MeshData, mesh_loader
 from ..engine import Task, evaluate, fit, make_logger
 from ..engine.estimate import estimate
+from ..engine.loggers import Logger
 from ..engine.machine import make_fabric
 from ..engine.ranks import Ranks
 from ..models import NeuralOperator, build_model
 from ..normalize import Normalized
+from ..recipe import MACHINE
 from .data import Splits
 from .fitted import fitted
 from .notes import FEW
@@ -36,7 +38,7 @@ from .settings import Recipe
 
 log = logging.getLogger(__name__)
 GROUPS = ("arguments", "recipe", "code")
-SHARED = ("devices", "num_nodes", "strategy", "logger")
+SHARED = (*(name for name in MACHINE if name != "accelerator"), "logger")
 """Settings of a recipe that are no part of what a run comes to."""
 
 
@@ -221,7 +223,9 @@ def train_run(
     start = time.perf_counter()
     model, train, val = assembled(splits, prepared, name, kwargs, recipe, seed, initial, replace)
     task = splits.task
-    if not (out / "last.ckpt").exists():
+    loggers: list[Logger] = []
+    ranks.first(lambda: loggers.extend(make_logger(name, out) for name in recipe.logger))
+    if ranks.first(lambda: not (out / "last.ckpt").exists()):
         expected = estimate(model, train, task, recipe, ranks, seed)
         few = label is not None and expected.steps < FEW and ranks.rank == 0
         said = f"; under {FEW:,} steps are seldom enough to compare models" if few else ""
@@ -234,7 +238,7 @@ def train_run(
         out=out,
         task=task,
         fabric=fabric,
-        loggers=[make_logger(name, out) for name in recipe.logger] if ranks.rank == 0 else (),
+        loggers=loggers,
         seed=seed,
         progress=progress,
         label=title,

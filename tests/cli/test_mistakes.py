@@ -114,7 +114,7 @@ TABLE = [
         "compare --recipe mode.toml",
         "normalize_x='chanel'; choose from ['channel', 'scalar', 'none']; did you mean 'channel'?",
     ),
-    ("compare --recipe both.toml", "both.toml: epochs=1, seconds=3.0; give exactly one"),
+    ("compare --recipe both.toml", "both.toml: epochs=1, steps=None, seconds=3.0; give exactly one"),
     ("compare --recipe key.toml", "key.toml has unknown keys ['epoch']; choose from ["),
     ("compare --recipe nodata.toml", "nodata.toml: there is no key 'dataset'"),
     ("compare --recipe listdata.toml", "listdata.toml: dataset=['meshes.h5']; text is needed"),

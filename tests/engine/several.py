@@ -54,6 +54,25 @@ class Unused(Toy):
         self.idle = torch.nn.Linear(3, 3)
 
 
+class Normed(Toy):
+    """With running statistics, which each rank takes of its own part of a batch."""
+
+    def __init__(self, in_channels, out_channels, pos_dim=2, hidden_channels=16):
+        super().__init__(in_channels, out_channels, pos_dim, hidden_channels)
+        self.net[2] = torch.nn.BatchNorm1d(hidden_channels)
+
+
+def normed_run():
+    train, val = toy_samples(24, 1), toy_samples(8, 2)
+    torch.manual_seed(0)
+    return normalized(Normed(1, 1), train), mesh_loader(train, 4, shuffle=True), mesh_loader(val, 2)
+
+
+def shuffled_run():
+    model, train, val = plain_run()
+    return model, train, mesh_loader(val.dataset.samples, 2, shuffle=True)
+
+
 class Gaps(SteadyField):
     """Some samples have no loss."""
 
@@ -194,6 +213,11 @@ if __name__ == "__main__":
     report["stayed"] = several(1, training(ragged, out / "stayed", epochs=4))
     nodes = training(ragged, out / "slurm", epochs=4, num_nodes=2, devices=1)
     report["slurm"] = several(2, nodes, launched=slurm)
+    report["statistics"] = several(2, training(normed_run, out / "statistics", epochs=3))
+    several(2, training(normed_run, out / "statistics2", epochs=3, dies=(1, 10)), killed=1)
+    report["statistics, killed"] = several(2, training(normed_run, out / "statistics2", epochs=3))
+    shuffled = [several(size, training(shuffled_run, out / f"shuffled{size}", epochs=2)) for size in (1, 2)]
+    report["shuffled"] = shuffled[0] + shuffled[1]
     report["seconds"] = several(2, training(ragged, out / "seconds", seconds=0.5))
     report["other data"], report["broken"] = several(2, other_data), several(2, broken_sample)
     report["scored"] = [several(1, scored)[0], *several(2, scored)]

@@ -8,6 +8,8 @@ import time
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from toy import Toy, toy_run, toy_samples
 
 from pyg_neuralops.checkpoint import load_info, load_model
@@ -50,7 +52,7 @@ def test_budget_in_seconds_ends_in_time_and_ends_the_cycle(tmp_path):
     result = fit(model, train, val, out=tmp_path, seconds=0.5, pct_start=0.5)
     assert time.perf_counter() - start < 20
     assert 0.5 <= result.seconds < 1.5
-    assert result.history[-1]["lr"] < 1e-5
+    assert result.history[-1]["lr"] < 1e-4
     assert max(row["lr"] for row in result.history) > 9e-4
     seconds = [row["seconds"] for row in result.history]
     assert seconds == sorted(seconds)
@@ -198,6 +200,58 @@ def test_precisions_that_do_not_work_are_refused_with_those_that_do(tmp_path, pr
     with pytest.raises(ValueError, match="precision='16-mixed' needs a GPU"):
         fit(*toy_run(), out=tmp_path / "run", epochs=1, precision="16-mixed", accelerator="cpu")
     assert not (tmp_path / "run").exists()
+
+
+class Never(SteadyField):
+    """No item has a loss."""
+
+    def loss(self, prediction, item):
+        return torch.full_like(super().loss(prediction, item), math.nan)
+
+
+def test_a_training_set_without_any_loss_is_an_error(tmp_path):
+    model, train, _ = toy_run()
+    with pytest.raises(ValueError, match="none of the training samples has a loss"):
+        fit(model, train, None, out=tmp_path, epochs=1, task=Never())
+
+
+def test_a_scaler_is_a_runs_own_and_precision_is_that_of_the_fabric(tmp_path):
+    fabric = Fabric(accelerator="cpu", plugins=[MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))])
+    fabric.launch()
+    found = [fit(*toy_run(), out=tmp_path / name, epochs=2, precision="16-mixed", fabric=fabric) for name in "ab"]
+    assert [row["loss"] for row in found[0].history] == [row["loss"] for row in found[1].history]
+    assert found[0].history[1]["loss"] < found[0].history[0]["loss"]
+    with pytest.raises(ValueError, match="precision='32-true', but the fabric computes in '16-mixed'"):
+        fit(*toy_run(), out=tmp_path / "c", epochs=2, fabric=fabric)
+
+
+def test_rows_reach_loggers_and_a_callback_can_end_a_run(tmp_path):
+    told, called = [], []
+
+    class Told:
+        def log_hyperparams(self, params):
+            told.append(params["lr"])
+
+        def log_metrics(self, metrics, step):
+            told.append((step, metrics))
+
+        def finalize(self, status):
+            told.append(status)
+
+    def on_epoch(row):
+        called.append(row["epoch"])
+        return row["epoch"] == 3
+
+    done = fit(*toy_run(), out=tmp_path, epochs=9, lr=1e-2, loggers=[Told()], on_epoch=on_epoch)
+    assert called == [1, 2, 3]
+    assert len(done.history) == 3
+    assert told[0] == 1e-2
+    assert [step for step, _ in told[1:-1]] == [1, 2, 3]
+    assert told[1][1]["loss"] == done.history[0]["loss"]
+    assert told[-1] == "success"
+    again = fit(*toy_run(), out=tmp_path, epochs=9, lr=1e-2)
+    assert again.resumed
+    assert again.history == done.history
 
 
 def test_lists_in_place_of_loaders_are_refused_with_the_way():

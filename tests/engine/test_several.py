@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, DistributedSampler
 from toy import toy_samples
 
 from pyg_neuralops.data import mesh_loader
+from pyg_neuralops.data.loader import collate
 from pyg_neuralops.engine.batches import Batches
 from pyg_neuralops.engine.machine import make_fabric
 from pyg_neuralops.engine.ranks import Ranks
@@ -90,6 +92,18 @@ def test_what_differs_on_one_rank_is_an_error_on_all(report):
         assert "validation sample 2: x holds nan at row 0" in found
 
 
+def test_running_statistics_are_those_of_rank_0_on_all_and_after_a_kill(report):
+    whole, again = report["statistics"], report["statistics, killed"]
+    assert whole[0]["rows"] == whole[1]["rows"] == again[0]["rows"] == again[1]["rows"]
+    assert again[0]["resumed"]
+
+
+def test_a_shuffled_validation_set_is_scored_whole(report):
+    alone, *ranks = report["shuffled"]
+    for found in ranks:
+        same_steps(alone, found)
+
+
 def test_scores_are_gathered_in_order(report):
     alone, *ranks = report["scored"]
     assert ranks == [alone, alone]
@@ -98,6 +112,10 @@ def test_scores_are_gathered_in_order(report):
 class Rank:
     def __init__(self, rank, size):
         self.rank, self.size = rank, size
+
+    def first(self, do):
+        """As rank 0 has it: all of these are in one process."""
+        return do()
 
 
 def test_pieces_are_a_partition_of_every_batch():
@@ -130,6 +148,25 @@ def test_workers_that_load_change_nothing():
         batches = Batches(loader, Rank(0, 1))
         found.append([piece.x for epoch in range(2) for pieces in batches.epoch(0, epoch)[1] for piece in pieces])
     assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
+
+
+def test_loaders_that_share_out_by_themselves_are_refused():
+    samples = toy_samples(6)
+    sampler = DistributedSampler(samples, num_replicas=2, rank=0)
+    with pytest.raises(ValueError, match="DistributedSampler; batches are shared among ranks here"):
+        Batches(DataLoader(samples, 2, sampler=sampler, collate_fn=collate), Rank(0, 1))
+    with pytest.raises(ValueError, match="makes no batches; give it a batch_size"):
+        Batches(DataLoader(samples, batch_size=None), Rank(0, 1))
+    with pytest.raises(ValueError, match="makes no batch"):
+        Batches(DataLoader(samples, 8, drop_last=True, collate_fn=collate), Rank(0, 1)).epoch(0, 0)
+
+
+def test_a_generator_of_ones_own_is_seeded_by_the_epoch():
+    samples = toy_samples(6)
+    generator = torch.Generator()
+    loader = DataLoader(samples, 2, shuffle=True, generator=generator, collate_fn=collate)
+    found = [[len(b.x) for p in Batches(loader, Rank(0, 1)).epoch(0, epoch)[1] for b in p] for epoch in (0, 1, 1)]
+    assert found[1] == found[2]
 
 
 def test_other_processes_than_those_of_torchrun_are_refused(monkeypatch):

@@ -47,6 +47,13 @@ def comparison(file: Path, **changes) -> Comparison:
     return Comparison(**settings)
 
 
+def test_a_budget_in_steps_is_said(tmp_path):
+    file = write(tmp_path, lambda sample, index: sample.y, ["u"])
+    results = compare(comparison(file, epochs=None, steps=5, models=("graph-sage",)), progress=False)
+    assert sum(row["batches"] for row in results["runs"][0]["history"]) == 5
+    assert "5 steps each" in (tmp_path / "out" / "table.md").read_text()
+
+
 def check_figures(out: Path) -> None:
     for name in ("error_vs_time.png", "fields.png"):
         assert (out / name).read_bytes()[:4] == b"\x89PNG"
