@@ -12,6 +12,7 @@ OPEN = {
     "resolve": set(),
     "typed": set(),
     "files": set(),
+    "recipe": set(),
     "executors": set(),
     "ops": set(),
     "solvers": {"executors"},
@@ -26,10 +27,10 @@ OPEN = {
     "models": {"ops", "data", "transforms", "nn"},
     "checkpoint": {"data", "transforms", "models", "normalize"},
     "testing": {"ops", "data", "transforms", "nn", "models"},
-    "engine": {"ops", "data", "transforms", "metrics", "residual", "normalize", "checkpoint"},
+    "engine": {"recipe", "executors", "ops", "data", "transforms", "metrics", "residual", "normalize", "checkpoint"},
     "plotting": {"data"},
     "inside": {"ops", "data", "nn"},
-    "study": {"__init__", "data", "datasets", "transforms", "metrics", "normalize"}
+    "study": {"__init__", "recipe", "data", "datasets", "transforms", "metrics", "normalize"}
     | {"models", "engine", "checkpoint", "plotting", "executors"},
 }
 

@@ -259,7 +259,7 @@ def train_run(
         "model": label or name,
         "class": name,
         "config": model.model.config,
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": {**dataclasses.asdict(recipe), "logger": list(recipe.logger)},
         "seed": seed,
         "initial": origin,
         "data": splits.info,

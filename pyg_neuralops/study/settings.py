@@ -167,7 +167,8 @@ class Comparison(DataChoice, Recipe, ModelChoice):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return {**dataclasses.asdict(self), "models": list(self.models), "metrics": list(self.metrics)}
+        lists = {name: list(getattr(self, name)) for name in ("models", "metrics", "logger")}
+        return {**dataclasses.asdict(self), **lists}
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **changes: Any) -> Comparison:

@@ -53,7 +53,7 @@ def test_budget_in_seconds_ends_in_time_and_ends_the_cycle(tmp_path):
     assert time.perf_counter() - start < 20
     assert 0.5 <= result.seconds < 1.5
     assert result.history[-1]["lr"] < 1e-4
-    assert max(row["lr"] for row in result.history) > 9e-4
+    assert max(row["lr"] for row in result.history) > 5e-4
     seconds = [row["seconds"] for row in result.history]
     assert seconds == sorted(seconds)
 

@@ -148,7 +148,7 @@ def test_an_optimiser_of_ones_own_and_wrong_ones(tmp_path, monkeypatch):
     result = fit(model, train, val, out=tmp_path / "run", epochs=2, lr=1e-2, optimizer="own_steps:plain")
     assert all(math.isfinite(row["loss"]) for row in result.history)
     with pytest.raises(ValueError, match="makes a NoneType"):
-        fit(*toy_run(), out=tmp_path / "other", epochs=1, optimizer="own_steps:nothing")
+        fit(*toy_run(), out=tmp_path / "other", epochs=1, optimizer="own_steps:nothing", lr=1e-2)
     with pytest.raises(ValueError, match="optimizer 'json:loads' cannot be called as"):
         fit(*toy_run(), out=tmp_path / "other", epochs=1, optimizer="json:loads")
     with pytest.raises(ValueError, match="'muon'"):
