@@ -1,11 +1,12 @@
 """Which training recipe is best in half a minute on one core? Each family of models is tuned alike, on validation data.
 
-    python benchmarks/minutes.py --out runs/minutes [--seconds 30] [--screen 20] [--limit 105]
+    python benchmarks/minutes.py --out runs/minutes [--seconds 30] [--screen 20] [--long 120] [--limit 120]
 
 writes results/minutes.json. Every finished run has its file in --out, so that a study that was killed goes on.
 Screening takes one group of changes at a time from the start, one seed, two problems; a change is kept if the geometric
 mean of its validation errors is better by more than 2%. In the final the start, the best, and the best with the best
-other optimiser meet on four problems and three fresh seeds. Budgets are seconds of pure training; test is never read.
+other optimiser meet on four problems and three fresh seeds; a few long runs then show start and best on one problem.
+Budgets are seconds of pure training; the test split is never read.
 Lion and SOAP come from the package pytorch-optimizer, and are left out where it is not installed.
 """
 
@@ -60,12 +61,9 @@ RATES = {
     LION: (2e-4, 5e-4, 1e-3),
     SOAP: (1e-3, 3e-3, 6e-3),
 }
-WIDTHS: dict[str, list[Changes]] = {
-    "la2former": [{"num_layers": 2, "hidden_channels": 64}, {"num_layers": 6, "hidden_channels": 24}],
-    "lrsa": [{"num_layers": 2, "hidden_channels": 64}, {"num_layers": 6, "hidden_channels": 24}],
-    "mesh-graph-net": [{"num_layers": 4, "hidden_channels": 64}, {"num_layers": 12, "hidden_channels": 24}],
-}
-"""Depth against width; the start has 4 layers, or 8 steps, of 32 channels."""
+DEPTHS = {"la2former": (2, 6), "lrsa": (2, 6), "mesh-graph-net": (4, 12)}
+WIDTHS = (64, 24)
+"""Depth against width, at about equal time; the start has 4 layers, or 8 steps, of 32 channels."""
 
 
 def settings(problem: str, family: str, changes: Changes, seconds: float) -> Comparison:
@@ -104,7 +102,7 @@ class Study:
 
     out: Path
     stop: float
-    count: int = 0
+    rows: dict[Path, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def error(self, problem: str, family: str, changes: Changes, seconds: float, seed: int) -> float:
         """The best validation error of a run, from its file if it is finished; infinite if it diverged."""
@@ -118,15 +116,15 @@ class Study:
             start = time.perf_counter()
             row = {**train(chosen, problem, family, seed, folder), "wall_seconds": time.perf_counter() - start}
             write_json(path, {**row, "changes": changes, "environment": environment()}, of=this)
-            self.count += 1
             error = "diverged" if row["error"] is None else f"{100 * row['error']:.2f}%"
             print(
-                f"{self.count:3d} {family:15s} {problem:20s} seed {seed} {error:>8s} {row['epochs']:4d} epochs "
+                f"{len(self.rows) + 1:3d} {family:15s} {problem:20s} seed {seed} {error:>8s} {row['epochs']:4d} epochs "
                 f"{row['wall_seconds']:5.1f} s  {title(changes)}",
                 flush=True,
             )
-        found = read_json(path, of=this)["error"]
-        return math.inf if found is None else float(found)
+        key = {"family": family, "problem": problem, "budget": seconds, "seed": seed}
+        self.rows[path] = found = {**key, **read_json(path, of=this)}
+        return math.inf if found["error"] is None else float(found["error"])
 
 
 def train(chosen: Comparison, problem: str, family: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -200,7 +198,10 @@ class Screening:
             "pct_start": [{"pct_start": 0.1}],
             "ema": [{"ema": 0.99}],
             "batch_size": [{"batch_size": size} for size in (1, 2, 8)],
-            "depth and width": WIDTHS[self.family],
+            "depth and width": [
+                {"num_layers": depth, "hidden_channels": width}
+                for depth, width in zip(DEPTHS[self.family], WIDTHS, strict=True)
+            ],
         }
         for group, values in groups.items():
             best = self.race(group, best, [{**best, **value} for value in values])
@@ -216,37 +217,49 @@ class Screening:
         return found
 
 
-def final(study: Study, family: str, recipes: dict[str, Changes], seconds: float, seed: int) -> list[dict[str, Any]]:
-    """The errors of all recipes on all problems with one seed."""
-    return [
-        {"family": family, "recipe": name, "problem": problem, "seed": seed}
-        | {"error": study.error(problem, family, changes, seconds, seed)}
-        for problem, (name, changes) in itertools.product(PROBLEMS, recipes.items())
-    ]
+@dataclasses.dataclass
+class Final:
+    """Errors of finalists, by family, recipe, and (problem, seed)."""
+
+    study: Study
+    seconds: float
+    errors: dict[str, dict[str, dict[tuple[str, int], float]]] = dataclasses.field(default_factory=dict)
+
+    def run(self, family: str, problem: str, recipes: dict[str, Changes], seed: int) -> None:
+        """All recipes on one problem with one seed, or none of them."""
+        found = {name: self.study.error(problem, family, it, self.seconds, seed) for name, it in recipes.items()}
+        for name, error in found.items():
+            self.errors.setdefault(family, {}).setdefault(name, {})[problem, seed] = error
+
+    def tables(self) -> dict[str, Any]:
+        return {family: summary(errors) for family, errors in self.errors.items()}
 
 
-def summary(rows: list[dict[str, Any]], family: str) -> dict[str, Any]:
+def summary(errors: dict[str, dict[tuple[str, int], float]]) -> dict[str, Any]:
     """By recipe mean and sample deviation over seeds; for each pair of recipes the ratios by problem and seed."""
-    errors: dict[str, dict[tuple[str, int], float]] = {}
-    for row in rows:
-        if row["family"] == family:
-            errors.setdefault(row["recipe"], {})[row["problem"], row["seed"]] = row["error"]
     found: dict[str, Any] = {"errors": {}, "score": {}, "pairs": {}}
     for recipe, values in errors.items():
-        for problem in PROBLEMS:
-            here = [value for (name, _), value in values.items() if name == problem]
-            spread = statistics.stdev(here) if len(here) > 1 else None
-            found["errors"].setdefault(recipe, {})[problem] = {"mean": statistics.fmean(here), "std": spread}
-        found["score"][recipe] = math.exp(statistics.fmean(math.log(value) for value in values.values()))
+        by_problem: dict[str, list[float]] = {}
+        for (problem, _), value in values.items():
+            by_problem.setdefault(problem, []).append(value)
+        found["errors"][recipe] = {problem: mean_std(here) for problem, here in by_problem.items()}
+        found["score"][recipe] = math.exp(statistics.fmean(map(math.log, values.values())))
     for one, two in itertools.combinations(errors, 2):
         logs = [math.log(errors[two][key] / errors[one][key]) for key in errors[one]]
-        found["pairs"][f"{two} / {one}"] = {
-            "ratio": math.exp(statistics.fmean(logs)),
-            "log_ratio": {"mean": statistics.fmean(logs), "std": statistics.stdev(logs)},
-            "wins": sum(log < 0 for log in logs),
-            "of": len(logs),
-        }
+        pair = {"ratio": math.exp(statistics.fmean(logs)), "log_ratio": mean_std(logs)}
+        found["pairs"][f"{two} / {one}"] = {**pair, "wins": sum(log < 0 for log in logs), "of": len(logs)}
     return found
+
+
+def mean_std(values: list[float]) -> dict[str, float | None]:
+    return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else None}
+
+
+def show(tables: dict[str, Any]) -> None:
+    for family, table in tables.items():
+        print(family, *(f"{name} {100 * score:.2f}%" for name, score in table["score"].items()), sep="  ")
+        for name, pair in table["pairs"].items():
+            print(f"  {name}: {pair['ratio']:.3f}, better in {pair['wins']} of {pair['of']}")
 
 
 def finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -259,36 +272,42 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/minutes"))
     parser.add_argument("--seconds", type=float, default=30.0, help="of a run in the final")
     parser.add_argument("--screen", type=float, default=20.0, help="seconds of a run in screening")
+    parser.add_argument("--long", type=float, default=120.0, help="seconds of a run that shows what becomes of it")
     parser.add_argument("--limit", type=float, default=math.inf, help="minutes after which no run is begun")
     parser.add_argument("--results", default="minutes", help="name of the file in results")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    start = time.monotonic()
-    study = Study(args.out, start + 60 * args.limit)
+    study = Study(args.out, time.monotonic() + 60 * args.limit)
     screens = {family: Screening(study, family, args.screen) for family in FAMILIES}
-    races, singles = len(screens["lrsa"].optimizers()), 12
-    most = len(FAMILIES) * (2 + races + ON + 2 * singles)
-    finals = len(FAMILIES) * 3 * len(PROBLEMS) * len(SEEDS)
-    planned = 1.15 * (most * args.screen + finals * args.seconds) / 60
-    print(f"at most {most} runs of {args.screen:g} s and {finals} of {args.seconds:g} s: {planned:.0f} min", flush=True)
-    rows: list[dict[str, Any]] = []
+    most = len(FAMILIES) * (2 + len(screens["lrsa"].optimizers()) + ON + 2 * 12)
+    finals, longs = len(FAMILIES) * 3 * len(PROBLEMS) * len(SEEDS), len(FAMILIES) * 2
+    planned = 1.08 * (most * args.screen + finals * args.seconds + longs * args.long) / 60
+    print(
+        f"at most {most} runs of {args.screen:g} s, {finals} of {args.seconds:g} s, {longs} of {args.long:g} s:", end=""
+    )
+    print(f" {planned:.0f} min", flush=True)
     chosen: dict[str, dict[str, Changes]] = {}
+    final, long = Final(study, args.seconds), Final(study, args.long)
     try:
         chosen |= {family: screen.finalists() for family, screen in screens.items()}
-        for seed, family in itertools.product(SEEDS, FAMILIES):
-            rows += final(study, family, chosen[family], args.seconds, seed)
+        for seed, family, problem in itertools.product(SEEDS, FAMILIES, PROBLEMS):
+            final.run(family, problem, chosen[family], seed)
+        for family in FAMILIES:
+            long.run(family, PROBLEMS[0], {name: chosen[family][name] for name in ("start", "best")}, SEEDS[0])
     except TimeoutError:
         print(f"the limit of {args.limit:g} min is reached; the results are those of what is finished", flush=True)
-    found = {family: summary(rows, family) for family in FAMILIES}
-    for family, table in found.items():
-        print(family, *(f"{name} {100 * score:.2f}%" for name, score in table["score"].items()), sep="  ")
-        print(
-            *(f"  {name}: {p['ratio']:.3f}, {p['wins']} of {p['of']}" for name, p in table["pairs"].items()), sep="\n"
-        )
-    content = {"environment": environment(), "minutes": (time.monotonic() - start) / 60, "runs_made": study.count}
-    content |= {"seconds": args.seconds, "screen_seconds": args.screen, "seeds": SEEDS, "finished": len(rows) == finals}
-    content |= {"data": {problem: splits(problem).info for problem in PROBLEMS}, "finalists": chosen, "final": found}
-    content |= {"screening": {family: finite(screen.rows) for family, screen in screens.items()}, "runs": finite(rows)}
+    runs = finite([{key: row[key] for key in row if key != "environment"} for row in study.rows.values()])
+    tables = {"final": final.tables(), "long": long.tables()}
+    for table in tables.values():
+        show(table)
+    content: dict[str, Any] = {
+        "environment": environment(),
+        "seconds": {"screening": args.screen, "final": args.seconds},
+    }
+    content["seconds"]["long"] = args.long
+    content |= {"planned_runs": [most, finals, longs], "wall_minutes": sum(row["wall_seconds"] for row in runs) / 60}
+    content |= {"data": {problem: splits(problem).info for problem in PROBLEMS}, "finalists": chosen, **tables}
+    content |= {"screening": {family: finite(screen.rows) for family, screen in screens.items()}, "runs": runs}
     write(args.results, content)
 
 
