@@ -16,6 +16,7 @@ import argparse
 import copy
 import dataclasses
 import functools
+import importlib.metadata
 import importlib.util
 import itertools
 import math
@@ -55,6 +56,7 @@ SEEDS = (1, 2, 3)
 MARGIN, SLACK, ON = math.log(1.02), math.log(1.05), 4
 """By how much a change must win; how much worse one may be on the first problem to see the second; how many may."""
 LION, SOAP = "pytorch_optimizer.optimizer.lion:Lion", "pytorch_optimizer.optimizer.soap:SOAP"
+THEIRS = importlib.util.find_spec("pytorch_optimizer") is not None
 RATES = {
     "adamw": (1e-3, 2e-3, 4e-3, 8e-3),
     "muon": (2e-3, 4e-3, 8e-3, 1.6e-2),
@@ -184,7 +186,7 @@ class Screening:
         return [
             {"optimizer": name, "lr": rate}
             for name, rates in RATES.items()
-            if ":" not in name or importlib.util.find_spec("pytorch_optimizer") is not None
+            if ":" not in name or THEIRS
             for rate in rates
             if (name, rate) != ("adamw", 1e-3)
         ]
@@ -282,10 +284,7 @@ def main() -> None:
     most = len(FAMILIES) * (2 + len(screens["lrsa"].optimizers()) + ON + 2 * 12)
     finals, longs = len(FAMILIES) * 3 * len(PROBLEMS) * len(SEEDS), len(FAMILIES) * 2
     planned = 1.08 * (most * args.screen + finals * args.seconds + longs * args.long) / 60
-    print(
-        f"at most {most} runs of {args.screen:g} s, {finals} of {args.seconds:g} s, {longs} of {args.long:g} s:", end=""
-    )
-    print(f" {planned:.0f} min", flush=True)
+    print(f"at most {most}, {finals} and {longs} runs of screening, final and long: {planned:.0f} min", flush=True)
     chosen: dict[str, dict[str, Changes]] = {}
     final, long = Final(study, args.seconds), Final(study, args.long)
     try:
@@ -300,11 +299,13 @@ def main() -> None:
     tables = {"final": final.tables(), "long": long.tables()}
     for table in tables.values():
         show(table)
+    seconds = {"screening": args.screen, "final": args.seconds, "long": args.long}
     content: dict[str, Any] = {
         "environment": environment(),
-        "seconds": {"screening": args.screen, "final": args.seconds},
+        "seconds": seconds,
+        "seeds": {"screening": 0, "final": SEEDS},
     }
-    content["seconds"]["long"] = args.long
+    content["pytorch-optimizer"] = importlib.metadata.version("pytorch-optimizer") if THEIRS else None
     content |= {"planned_runs": [most, finals, longs], "wall_minutes": sum(row["wall_seconds"] for row in runs) / 60}
     content |= {"data": {problem: splits(problem).info for problem in PROBLEMS}, "finalists": chosen, **tables}
     content |= {"screening": {family: finite(screen.rows) for family, screen in screens.items()}, "runs": runs}
