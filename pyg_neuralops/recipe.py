@@ -67,8 +67,8 @@ class FitRecipe(Settings):
     """Of soft masks, gates and temperatures, as a multiple of what they would have."""
     weight_decay: Annotated[float, Range(0)] | None = None
     """Decoupled from the gradient; by default 0.1 with muon, 1e-5 with adamw."""
-    clip: Positive | None = 0.1
-    """Largest norm of the gradient."""
+    clip: Positive | Literal["auto"] | None = "auto"
+    """Largest norm of the gradient, None for any; 0.1 by default, and in studies what fits the family of models."""
     pct_start: Part = 0.3
     """Part of the run in which the learning rate rises."""
     div: Positive = 25.0
@@ -98,15 +98,16 @@ class FitRecipe(Settings):
             raise ValueError(f"{said}; give exactly one of them")
 
     def resolved(self, **defaults: float) -> Self:
-        """With numbers for ``lr`` and ``weight_decay``: where none is given, of ``defaults``, or of the optimizer.
+        """With values of ``lr``, ``weight_decay`` and ``clip``: where none is given, of ``defaults`` or the optimizer.
 
         Raises:
             ValueError: for an optimizer of a user's own without ``lr``.
         """
-        known = {"weight_decay": 0.0, **DEFAULTS.get(self.optimizer, {}), **defaults}
+        known = {"weight_decay": 0.0, "clip": 0.1, **DEFAULTS.get(self.optimizer, {}), **defaults}
         if self.lr is None and "lr" not in known:
             raise ValueError(f"optimizer={self.optimizer!r} needs lr; only those of {list(DEFAULTS)} are known")
-        missing = {name: known[name] for name in ("lr", "weight_decay") if getattr(self, name) is None}
+        missing: dict[str, Any] = {name: known[name] for name in ("lr", "weight_decay") if getattr(self, name) is None}
+        missing |= {"clip": known["clip"]} if self.clip == "auto" else {}
         return dataclasses.replace(self, **missing) if missing else self
 
     def settings(self) -> dict[str, Any]:

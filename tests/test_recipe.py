@@ -16,15 +16,17 @@ def test_rates_follow_the_optimizer():
     found = {name: FitRecipe(epochs=1, optimizer=name).resolved() for name in ("muon", "adamw")}
     assert (found["adamw"].lr, found["adamw"].weight_decay) == (1e-3, 1e-5)
     assert (found["muon"].lr, found["muon"].weight_decay) == (8e-3, 0.1)
+    assert {recipe.clip for recipe in found.values()} == {0.1}
     assert FitRecipe(epochs=1) == FitRecipe(epochs=1, optimizer="muon")
     other = dataclasses.replace(FitRecipe(epochs=1), optimizer="adamw")
     assert other.resolved().lr == 1e-3
 
 
 def test_what_is_given_stays():
-    given = FitRecipe(epochs=1, lr=0.5, weight_decay=0.0)
+    given = FitRecipe(epochs=1, lr=0.5, weight_decay=0.0, clip=None)
     assert given.resolved() is given
     assert Recipe(epochs=1, lr=0.5).for_model("la2former").lr == 0.5
+    assert Recipe(epochs=1, clip=None).for_model("lrsa").clip is None
     assert Recipe(epochs=1, weight_decay=0.0).for_model("la2former").weight_decay == 0
 
 
@@ -42,7 +44,9 @@ def test_each_family_has_its_rate():
     )
     assert found.recipe("la2former").lr == FAMILIES["la2former"]["lr"]
     assert found.recipe("mine").lr == found.recipe("gatv2").lr == FitRecipe(epochs=1).resolved().lr
+    assert (found.recipe("mine").clip, found.recipe("gatv2").clip) == (1.0, 0.1)
     plain = dataclasses.replace(found, optimizer="adamw")
+    assert plain.recipe("mine").clip == 0.1
     assert {plain.recipe(label).lr for label in plain.models} == {1e-3}
 
 

@@ -34,12 +34,13 @@ class Loop:
     """
 
     def __init__(self, model: Normalized, task: Task, recipe: FitRecipe, seed: int, ranks: Ranks):
+        recipe = recipe.resolved()
         self.fabric = ranks.fabric
         self._renew_scaler()
         self.model = self.fabric.strategy.precision.convert_module(self.fabric.to_device(model))
         self.task, self.recipe, self.seed, self.ranks = task, recipe, seed, ranks
         self.optimizer = optimizer_of(recipe, model)
-        self.schedule = OneCycle(recipe.resolved().lr or 0.0, recipe.pct_start, recipe.div)
+        self.schedule = OneCycle(recipe.lr or 0.0, recipe.pct_start, recipe.div)
         self.budget = Budget.of(recipe)
         self.stepping: Any = self.fabric.setup_optimizers(self.optimizer)  # with a scaler where there is one
         self.weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
@@ -139,7 +140,7 @@ class Loop:
         if gradients:
             torch._foreach_div_(gradients, said[1].clamp_min(1))
         self.fabric.strategy.precision.unscale_gradients(self.optimizer)
-        if self.recipe.clip is not None:
+        if isinstance(self.recipe.clip, float):
             torch.nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
         self.stepping.step()
         self.averaging.step()

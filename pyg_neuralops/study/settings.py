@@ -83,7 +83,9 @@ ATTENTION = (
     "galerkin-transformer",
     "transformer",
 )
+LATENTS = ("lrsa", "flare", "lno")
 FAMILIES: dict[str, dict[str, float]] = {name: {"lr": 1.6e-2} for name in ATTENTION}
+FAMILIES |= {name: {"clip": 1.0} for name in LATENTS}
 """What models are trained with otherwise than others, as ``benchmarks/minutes.py`` chose it."""
 
 

@@ -175,7 +175,7 @@ def own_run(out, code, task="", model="la2former", optimizer="adamw", **kwargs):
     torch.manual_seed(0)
     inner = build_model(model, in_channels=1, out_channels=1, **kwargs)
     made = vars(users)[task]() if task else SteadyField()
-    options = {"out": out, "epochs": 1, "task": made, "optimizer": optimizer, "resume": task != "Locked"}
+    options = {"out": out, "epochs": 1, "lr": 1e-3, "task": made, "optimizer": optimizer, "resume": task != "Locked"}
     return fit(normalized(inner, grids), mesh_loader(grids, 2), None, **options)
 
 
@@ -301,7 +301,7 @@ def test_resume_false_starts_anew(tmp_path):
     assert [row["epoch"] for row in result.history] == [1, 2]
 
 
-@pytest.mark.parametrize(("change", "message"), [({"lr": 2e-3}, "lr=0.001, not 0.002"), ({"epochs": 4}, "epochs=3")])
+@pytest.mark.parametrize(("change", "message"), [({"lr": 2e-3}, "lr=0.008, not 0.002"), ({"epochs": 4}, "epochs=3")])
 def test_folder_of_another_run_is_refused_and_left_alone(tmp_path, change, message):
     fit(*toy_run(), out=tmp_path, epochs=3)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}

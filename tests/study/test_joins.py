@@ -233,7 +233,7 @@ def test_changed_code_is_another_run(package, tmp_path, file):
 
 def test_changed_code_of_an_optimizer_is_another_run(package, tmp_path):
     (tmp_path / package / "stepping.py").write_text("from .parts import steps\n")
-    comparison = Comparison(**settings(package, models=["graph-sage"], optimizer=f"{package}.stepping:steps"))
+    comparison = Comparison(**settings(package, models=["graph-sage"], optimizer=f"{package}.stepping:steps", lr=1e-3))
     compare(comparison, progress=False)
     path = tmp_path / package / "stepping.py"
     edit(path, path.read_text() + "# another version\n")
