@@ -14,15 +14,17 @@ from .hdf5_samples import HDF5Samples
 from .hdf5_writer import write_hdf5
 from .inputs import TIME_CHANNELS, input_parts, node_inputs, time_features
 from .loader import MeshBatchSampler, collate, mesh_loader
-from .mesh import Mesh, Patches
+from .mesh import MEASURES, Mesh, Patches
 from .mesh_data import MeshData, with_equal_cells
 from .quadrature import nodal_weights, with_weights
 from .splits import PROTOCOLS, split_indices
 from .stored import StoredSamples, content_digest_of, draws_nothing, node_counts
+from .subsample import subsample
 
 __all__ = [
     "CELLS",
     "FIELDS",
+    "MEASURES",
     "PROTOCOLS",
     "TIME_CHANNELS",
     "CellType",
@@ -61,6 +63,7 @@ __all__ = [
     "replacing",
     "save_tensors",
     "split_indices",
+    "subsample",
     "time_features",
     "with_equal_cells",
     "with_weights",

@@ -17,6 +17,12 @@ from .prepared import following
 # Padded rows a sample that cost about as much as a call of attention of its own, on the CPU.
 WORTH_A_CALL = 64
 
+MEASURES = (False, True, "auto")
+"""Whether nodes count by ``data.weight``: not, always, or where samples have it."""
+LEAST_WEIGHT = 1e-12
+"""Of the mean weight of a sample: what is less, zero included, counts as this. Such a node has no say beside others,
+and where there are no others all have the same."""
+
 
 @dataclass(frozen=True)
 class Patches:
@@ -24,7 +30,8 @@ class Patches:
 
     Shapes:
         ``index [2, P]`` row 0 the neighbour, row 1 the centre; ``reach [N]`` radius of each patch; ``period [D]`` side
-        lengths of a periodic box, 0 on axes without; ``tiles`` the same patches as attention reads them fastest.
+        lengths of a periodic box, 0 on axes without; ``tiles`` the same patches as attention reads them fastest, with
+        the weights of the mesh in their mask.
     """
 
     index: Tensor
@@ -40,7 +47,8 @@ class Mesh:
     Shapes:
         ``pos [N, D]`` raw positions; ``coords [N, D]`` scaled positions, for encoders only; ``batch [N]``
         sample of each node; ``sizes [B]`` nodes per sample; ``slot [N]`` and ``filled [B, L]`` describe the
-        padded form and are None when all samples have one size; ``edge_index [2, E]``, ``edge_attr [E, A]``
+        padded form and are None when all samples have one size; ``weight [N]`` nodal weights over their mean in the
+        sample, None where nodes count alike; ``edge_index [2, E]``, ``edge_attr [E, A]``
         mesh edges; ``patches`` see :class:`Patches`; ``inputs [N, F]`` what the model was given, where its mixers read
         that too.
 
@@ -58,14 +66,22 @@ class Mesh:
     edge_attr: Tensor | None = None
     patches: Patches | None = None
     inputs: Tensor | None = None
+    weight: Tensor | None = None
     grid_shape: tuple[int, ...] | None = None
     lengths: tuple[int, ...] | None = None
 
     @classmethod
-    def from_data(cls, data: Data) -> Mesh:
+    def from_data(cls, data: Data, measure: bool | str = False) -> Mesh:
         """The mesh of a ``Data`` or ``Batch``. Reads the sample sizes on the host, once.
 
-        Reach and edge attributes carry gradients to ``pos`` where it requires one.
+        Reach and edge attributes carry gradients to ``pos`` where it requires one; weights are constants.
+
+        Args:
+            measure: whether nodes count by ``data.weight``, in all that layers sum, average or softmax over nodes: one
+                of ``MEASURES``.
+
+        Raises:
+            ValueError: for ``measure=True`` without weights.
         """
         data = following(data)
         pos = data.pos
@@ -87,6 +103,15 @@ class Mesh:
                 wasted = longest * len(counts) - len(pos)
                 if pos.device.type == "cpu" and wasted > WORTH_A_CALL * len(counts):
                     lengths = tuple(counts)
+        weight = data.get("weight") if measure else None
+        if measure is True and weight is None:
+            raise ValueError(
+                "the data have no weight; measure=True counts nodes by it (transforms.NodeWeights makes it from cells "
+                "or from the density of points; measure='auto' does without)"
+            )
+        if weight is not None:
+            mean = weight.new_zeros(len(sizes)).index_add(0, batch, weight) / sizes
+            weight = (weight / mean.index_select(0, batch)).clamp_min(LEAST_WEIGHT).detach()
         coords = data.get("coords")
         return cls(
             pos=pos,
@@ -97,10 +122,16 @@ class Mesh:
             filled=filled,
             edge_index=data.get("edge_index"),
             edge_attr=data.get("edge_attr"),
-            patches=None if data.get("patch_index") is None else _patches(data),
+            patches=None if data.get("patch_index") is None else _patches(data, weight),
+            weight=weight,
             grid_shape=common_shape(data.get("grid_shape")),
             lengths=lengths,
         )
+
+    @property
+    def log_weight(self) -> Tensor | None:
+        """What a softmax over nodes adds to their scores, ``[N]``: it then estimates integrals (arXiv 2406.06486)."""
+        return None if self.weight is None else self.weight.log()
 
     def dense(self, x: Tensor) -> Tensor:
         """``[N, ...] -> [B, L, ...]``, L the largest sample: a view for equal sizes, else zero-padded."""
@@ -115,8 +146,11 @@ class Mesh:
         return x if self.slot is None else x.index_select(0, self.slot)
 
 
-def _patches(data: Data) -> Patches:
-    tiles = None if data.get("tile_bits") is None else EdgeTiles.from_dict(data.to_dict()).with_bias(data.pos.dtype)
+def _patches(data: Data, weight: Tensor | None) -> Patches:
+    tiles = None
+    if data.get("tile_bits") is not None:
+        log_weight = None if weight is None else weight.log()
+        tiles = EdgeTiles.from_dict(data.to_dict()).with_bias(data.pos.dtype, log_weight)
     # One box for all samples: their patch_key says so.
     period = None if data.get("patch_period") is None else data.patch_period[0]
     return Patches(data.patch_index, data.patch_reach, period, tiles)

@@ -26,6 +26,8 @@ class DarcyIrregular(PDEDataset):
         split: "train", "val" or "test".
         points: N, about; it varies from sample to sample.
         refine: uniform refinements of the mesh on which the equation is solved.
+        grading: by how much the spacing of the points varies within a sample, such as 4: fine at a random place,
+            so many times wider far from it; 0 for one spacing. ``weight`` then varies by its square.
         options: ``num_samples=None`` (1200), ``seed=0``, ``source="auto"``, ``protocol="standard"``, ``transform``,
             ``pre_transform``, ``force_reload``, ``workers``, ``on_disk``: see :class:`.pde_dataset.PDEDataset`.
 
@@ -47,11 +49,15 @@ class DarcyIrregular(PDEDataset):
         *,
         points: int = 730,
         refine: int = 1,
+        grading: float = 0,
         **options: Any,
     ):
         if points < 100 or refine < 0:
             raise ValueError(f"points={points}, refine={refine}; they must be at least 100 and 0")
-        super().__init__({"points": points, "refine": refine}, root, split, **options)
+        if grading and not 1 <= grading <= 10:
+            raise ValueError(f"grading={grading}; it must be 0, or a ratio of spacings from 1 to 10")
+        graded = {"grading": float(grading)} if grading else {}  # files without it keep their name
+        super().__init__({"points": points, "refine": refine, **graded}, root, split, **options)
 
     def to_mesh(self, arrays: Mapping[str, np.ndarray]) -> MeshData:
         # GNNs on the mesh have no other way to tell where u = 0 is imposed (a node type, Pfaff et al. 2021).

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from ..data import Mesh, as_mesh_data, input_parts, node_inputs
+from ..data import MEASURES, Mesh, as_mesh_data, input_parts, node_inputs
 from ..data.convert import FLOATS
 from ..nn import MLP, Block, Positions
 from ..nn.initial import copy_tensors
@@ -31,6 +31,24 @@ class NeuralOperator(nn.Module):
     in_channels: int
     out_channels: int
     pos_dim: int
+    measure: bool | str = False
+    weighs: ClassVar[bool] = True
+    """Whether its sums, means or softmaxes over nodes read ``mesh.weight``."""
+
+    def set_measure(self, measure: bool | str) -> None:
+        """Keep ``measure``: whether nodes count by ``data.weight`` (True), alike (False), or by weight where the data
+        have it ("auto"). Models that do not read weights take no True, and "auto" changes nothing in them.
+
+        Raises:
+            ValueError: for another value, or True where nothing would change.
+        """
+        if measure not in MEASURES:
+            raise ValueError(f"measure={measure!r}; choose from {list(MEASURES)}")
+        if measure is True and not self.weighs:
+            raise ValueError(
+                f"measure=True; {type(self).__name__} does not count nodes by weight, choose False or 'auto'"
+            )
+        self.measure = measure
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:
@@ -82,7 +100,7 @@ class NeuralOperator(nn.Module):
         x = self.inputs(data)
         if len(data.pos) == 0:
             return data.pos.new_zeros(0, self.out_channels)
-        return self.core(x, Mesh.from_data(data))
+        return self.core(x, Mesh.from_data(data, self.measure))
 
     def reset_parameters(self) -> None:
         """Start anew: every parameter and buffer as the constructor makes it, in the tensors that are there.
@@ -124,6 +142,7 @@ class BlockStack(NeuralOperator):
 
     Args:
         make_mixer: layer number -> mixer.
+        measure: see :meth:`set_measure`.
         coords: whether the encoder sees the (scaled) positions, or "reference-grid" for their distances to a grid of
             points (:class:`Positions`); without them a model whose mixers use relative positions only is
             translation-invariant.
@@ -142,12 +161,14 @@ class BlockStack(NeuralOperator):
         make_mixer: Callable[[int], nn.Module],
         coords: bool | str = True,
         ratio: float = 2,
+        measure: bool | str = False,
         make_block: Callable[[nn.Module], nn.Module] | None = None,
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
         if in_channels == 0 and not coords:
             raise ValueError("in_channels=0 with coords=False leaves the encoder nothing to read; choose coords=True")
+        self.set_measure(measure)
         self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
         self.hidden_channels, self.num_layers, self.coords, self.ratio = hidden_channels, num_layers, coords, ratio
         width = hidden_channels

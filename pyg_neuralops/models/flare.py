@@ -23,7 +23,7 @@ class FLARE(BlockStack):
     as the recipes do.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords: as :class:`LA2Former`.
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords, measure: as :class:`LA2Former`.
         num_latents: M.
 
     Raises:
@@ -41,6 +41,7 @@ class FLARE(BlockStack):
         heads: int = 8,
         num_latents: int = 64,
         coords: bool | str = True,
+        measure: bool | str = False,
     ):
         width = hidden_channels
         super().__init__(
@@ -54,6 +55,7 @@ class FLARE(BlockStack):
             make_block=lambda mixer: Block(
                 width, mixer, mlp=ResidualMLP(width, width, hidden_channels=width, num_layers=3, ends=True)
             ),
+            measure=measure,
         )
         self.heads, self.num_latents = heads, num_latents
         ends: dict[str, Any] = {"hidden_channels": width, "num_layers": 2, "ends": True}

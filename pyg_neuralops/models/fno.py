@@ -29,10 +29,13 @@ class FNO(NeuralOperator):
         modes: kept on each axis, one number for all or one for each.
         padding: nodes of zeros added at the end of each axis while in the layers, for fields that are not periodic
             (9 in the authors' Darcy script).
+        measure: False or "auto", which is the same here: the nodes of a grid count alike.
 
     Raises:
         ValueError: for modes < 1 or not one an axis; in forward, for data that are not grids.
     """
+
+    weighs = False
 
     def __init__(
         self,
@@ -45,9 +48,11 @@ class FNO(NeuralOperator):
         modes: int | Sequence[int] = 12,
         padding: int = 0,
         coords: bool | str = True,
+        measure: bool | str = False,
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
+        self.set_measure(measure)
         each = [modes] * pos_dim if isinstance(modes, int) else list(modes)
         if len(each) != pos_dim or min(each) < 1 or padding < 0:
             raise ValueError(f"modes={modes}, padding={padding}; give {pos_dim} modes of at least 1, padding from 0")

@@ -16,7 +16,7 @@ class GalerkinTransformer(BlockStack):
     Attention sees coordinates in every layer, so there is no switch to leave them out.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, ratio: as :class:`LA2Former`.
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, ratio, measure: as :class:`LA2Former`.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class GalerkinTransformer(BlockStack):
         num_layers: int = 6,
         heads: int = 4,
         ratio: float = 2,
+        measure: bool | str = False,
     ):
         super().__init__(
             in_channels,
@@ -38,5 +39,6 @@ class GalerkinTransformer(BlockStack):
             num_layers=num_layers,
             make_mixer=lambda layer: GalerkinAttention(hidden_channels, pos_dim=pos_dim, heads=heads),
             ratio=ratio,
+            measure=measure,
         )
         self.heads = heads

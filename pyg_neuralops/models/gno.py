@@ -24,7 +24,7 @@ class GNO(Patched, BlockStack):
     takes the place of the paper's pointwise linear term.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, ratio: as :class:`LA2Former`.
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, ratio, measure: as :class:`LA2Former`.
         patches: as :class:`LA2Former`.
         kernel_channels: hidden width of the kernels.
         coords: whether encoder and kernels see positions; without, kernels see relative ones only. With
@@ -43,6 +43,7 @@ class GNO(Patched, BlockStack):
         kernel_channels: int = 64,
         coords: bool | str = True,
         ratio: float = 2,
+        measure: bool | str = False,
     ):
         super().__init__(
             in_channels,
@@ -59,6 +60,7 @@ class GNO(Patched, BlockStack):
             ),
             coords=coords,
             ratio=ratio,
+            measure=measure,
         )
         self.patches, self.kernel_channels = KNNPatches.of(patches), kernel_channels
 

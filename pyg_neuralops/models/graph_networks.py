@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch_geometric.nn import GATv2Conv, SAGEConv
+from torch_geometric.nn import GATv2Conv
 from torch_geometric.transforms import BaseTransform
 
-from ..nn import GraphMixer
+from ..nn import GraphMixer, MeanConv
 from ..nn.heads import check_heads
 from ..transforms import GraphEdges, KNNPatches
 from .base import BlockStack, Patched
@@ -38,6 +38,7 @@ class GraphSAGE(_OnGraph, BlockStack):
     Args:
         graph: "mesh" (mesh edges; point clouds: their k-nearest-neighbour graph) or "patches" (KNN patches).
         patches: as :class:`LA2Former`; on mesh edges only k is read, for point clouds.
+        measure: as :class:`LA2Former`; the means are by weight.
         others: as :class:`LA2Former`.
     """
 
@@ -53,6 +54,7 @@ class GraphSAGE(_OnGraph, BlockStack):
         patches: KNNPatches | Mapping[str, Any] | int = 6,
         coords: bool | str = True,
         ratio: float = 2,
+        measure: bool | str = False,
     ):
         super().__init__(
             in_channels,
@@ -60,9 +62,10 @@ class GraphSAGE(_OnGraph, BlockStack):
             pos_dim=pos_dim,
             hidden_channels=hidden_channels,
             num_layers=num_layers,
-            make_mixer=lambda layer: GraphMixer(SAGEConv(hidden_channels, hidden_channels), graph=graph),
+            make_mixer=lambda layer: GraphMixer(MeanConv(hidden_channels), graph=graph, weight=True),
             coords=coords,
             ratio=ratio,
+            measure=measure,
         )
         self.set_graph(graph, patches)
 
@@ -73,8 +76,11 @@ class GATv2(_OnGraph, BlockStack):
 
     Args:
         heads: H, a divisor of ``hidden_channels``.
+        measure: False or "auto", which is the same here: nodes do not count by weight in PyG's softmax.
         others: as :class:`GraphSAGE`.
     """
+
+    weighs = False
 
     def __init__(
         self,
@@ -89,6 +95,7 @@ class GATv2(_OnGraph, BlockStack):
         patches: KNNPatches | Mapping[str, Any] | int = 6,
         coords: bool | str = True,
         ratio: float = 2,
+        measure: bool | str = False,
     ):
         width, mesh = check_heads(hidden_channels, heads), graph == "mesh"
         super().__init__(
@@ -104,6 +111,7 @@ class GATv2(_OnGraph, BlockStack):
             ),
             coords=coords,
             ratio=ratio,
+            measure=measure,
         )
         self.set_graph(graph, patches)
         self.heads, self.edge_channels = heads, pos_dim + 1

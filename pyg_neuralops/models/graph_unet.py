@@ -27,10 +27,13 @@ class GraphUNet(NeuralOperator):
     Args:
         in_channels, out_channels, pos_dim, hidden_channels, coords: as :class:`LA2Former`.
         num_layers: poolings. pool_ratio: part of the nodes that each keeps. k: neighbours on point clouds.
+        measure: False or "auto", which is the same here: PyG's sums are by degree.
 
     Raises:
         ValueError: if pool_ratio is not between 0 and 1.
     """
+
+    weighs = False
 
     def __init__(
         self,
@@ -43,9 +46,11 @@ class GraphUNet(NeuralOperator):
         pool_ratio: float = 0.5,
         k: int = 6,
         coords: bool | str = True,
+        measure: bool | str = False,
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
+        self.set_measure(measure)
         if not 0 < pool_ratio < 1:
             raise ValueError(f"pool_ratio={pool_ratio}; it must lie between 0 and 1")
         self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim

@@ -60,6 +60,9 @@ class LA2Former(Patched, BlockStack):
         coords: whether the encoder sees positions, or "reference-grid" (:class:`Positions`).
         ratio: of the feed-forwards, those of the latents included.
         num_latents: M of "lrsa".
+        measure: whether nodes count by their weight (``data.weight``) in all softmaxes and sums over nodes, local and
+            global, which then estimate integrals on graded meshes too: False, True, or "auto", where the data have it.
+            Splitting a node in two of half the weight at its place changes nothing, then, but for the K of patches.
 
     Raises:
         ValueError: for values outside these, or neither a local nor a global path.
@@ -83,6 +86,7 @@ class LA2Former(Patched, BlockStack):
         coords: bool | str = True,
         ratio: float = 2,
         num_latents: int = 64,
+        measure: bool | str = False,
     ):
         names = [global_] if isinstance(global_, str) else list(global_)
         if not names or set(names) - set(GLOBALS) or ("none" in names and len(names) > 1):
@@ -124,6 +128,7 @@ class LA2Former(Patched, BlockStack):
             make_mixer=make_mixer,
             coords=coords,
             ratio=ratio,
+            measure=measure,
         )
         self.patches = KNNPatches.of(patches, tiles=True)
         self.heads, self.soft_mask, self.direction = heads, soft_mask, direction

@@ -11,7 +11,7 @@ from ..data import Mesh
 from ..nn import MLP, FullAttention, ResidualMLP
 from ..nn.initial import Layer
 from ..nn.mlp import hidden_width
-from ..nn.ragged import key_mask
+from ..nn.ragged import over_nodes
 from .base import NeuralOperator, check_sizes
 
 
@@ -30,7 +30,7 @@ class LNO(NeuralOperator):
     cannot be left out.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, heads, ratio: as :class:`LA2Former`.
+        in_channels, out_channels, pos_dim, hidden_channels, heads, ratio, measure: as :class:`LA2Former`.
         num_layers: blocks of the latent transformer. num_latents: M. mlp_layers: hidden layers of each f.
 
     Raises:
@@ -49,9 +49,11 @@ class LNO(NeuralOperator):
         num_latents: int = 256,
         mlp_layers: int = 3,
         ratio: float = 2,
+        measure: bool | str = False,
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
+        self.set_measure(measure)
         if num_latents < 1:
             raise ValueError(f"num_latents={num_latents}; it must be at least 1")
         self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
@@ -68,9 +70,7 @@ class LNO(NeuralOperator):
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
         score = mesh.dense(self.score(self.trunk(mesh.coords)))  # [B, L, M]
         field = mesh.dense(self.branch(torch.cat([mesh.coords, x], 1)))  # [B, L, C]
-        mask = key_mask(mesh)
-        over_nodes = score if mask is None else score.masked_fill(~mask[:, 0, 0, :, None], float("-inf"))
-        z = over_nodes.softmax(1).transpose(1, 2) @ field  # [B, M, C]
+        z = over_nodes(score, mesh).softmax(1).transpose(1, 2) @ field  # [B, M, C]
         for block in self.blocks:
             z = block(z)
         return self.decoder(mesh.flat(score.softmax(2) @ z))  # [N, O]

@@ -20,7 +20,7 @@ class LRSA(BlockStack):
     and width by task, options (rotary positions, gated feed-forwards) and other numbers of epochs than 500.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, coords: as :class:`LA2Former`.
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, coords, measure: as :class:`LA2Former`.
         heads: H, a divisor of C; when None, at most 8 heads of at least 16 channels, as wide as the paper's. Narrower
             ones keep the normed queries and keys from being sharp.
         num_latents: M, the rank.
@@ -50,6 +50,7 @@ class LRSA(BlockStack):
         tied: bool = False,
         structured: bool = False,
         coords: bool | str = True,
+        measure: bool | str = False,
     ):
         heads = default_heads(hidden_channels) if heads is None else heads
 
@@ -78,6 +79,7 @@ class LRSA(BlockStack):
             coords=coords,
             ratio=ratio,
             make_block=make_block,
+            measure=measure,
         )
         self.heads, self.num_latents, self.latent, self.tied = heads, num_latents, latent, tied
         self.structured = structured

@@ -24,8 +24,11 @@ class MeshGraphNet(NeuralOperator):
     Args:
         k: neighbours on point clouds (meshes use their own edges).
         coords: whether the node encoder sees the (scaled) positions, or "reference-grid" (:class:`Positions`).
+        measure: False or "auto", which is the same here: messages are summed, not averaged.
         others: as :class:`LA2Former`.
     """
+
+    weighs = False
 
     def __init__(
         self,
@@ -37,9 +40,11 @@ class MeshGraphNet(NeuralOperator):
         num_layers: int = 15,
         k: int = 6,
         coords: bool | str = False,
+        measure: bool | str = False,
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
+        self.set_measure(measure)
         self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
         self.hidden_channels, self.num_layers, self.k, self.coords = hidden_channels, num_layers, k, coords
         width = hidden_channels

@@ -25,7 +25,10 @@ class PointTransformer(Patched, BlockStack):
         patches: as :class:`LA2Former`, not periodic.
         coords: whether the encoder sees positions, or "reference-grid" (:class:`Positions`); attention sees relative
             ones in any case.
+        measure: False or "auto", which is the same here: nodes do not count by weight in PyG's softmax.
     """
+
+    weighs = False
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class PointTransformer(Patched, BlockStack):
         patches: KNNPatches | Mapping[str, Any] | int = 16,
         coords: bool | str = True,
         ratio: float = 2,
+        measure: bool | str = False,
     ):
         width = hidden_channels
 
@@ -57,6 +61,7 @@ class PointTransformer(Patched, BlockStack):
             make_mixer=make_mixer,
             coords=coords,
             ratio=ratio,
+            measure=measure,
         )
         self.patches = KNNPatches.of(patches)
         if self.patches.period:

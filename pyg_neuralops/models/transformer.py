@@ -14,7 +14,7 @@ class Transformer(BlockStack):
     The upper reference where meshes are small. Its size is that of the other stacks, not a published one.
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords, ratio: as
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords, ratio, measure: as
             :class:`LA2Former`.
         max_nodes: most nodes of a sample; larger ones are refused instead of taking hours.
 
@@ -34,6 +34,7 @@ class Transformer(BlockStack):
         max_nodes: int = 16384,
         coords: bool | str = True,
         ratio: float = 2,
+        measure: bool | str = False,
     ):
         super().__init__(
             in_channels,
@@ -44,6 +45,7 @@ class Transformer(BlockStack):
             make_mixer=lambda layer: FullAttention(hidden_channels, heads=heads),
             coords=coords,
             ratio=ratio,
+            measure=measure,
         )
         self.heads, self.max_nodes = heads, max_nodes
 

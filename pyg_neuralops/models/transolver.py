@@ -27,7 +27,7 @@ class Transolver(BlockStack):
     where theirs is for shapes only (it is one more bias).
 
     Args:
-        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords, ratio: as
+        in_channels, out_channels, pos_dim, hidden_channels, num_layers, heads, coords, ratio, measure: as
             :class:`LA2Former`.
         num_slices: G.
         structured: whether slices are made by convolutions; nodes must then be structured grids
@@ -54,6 +54,7 @@ class Transolver(BlockStack):
         coords: bool | str = True,
         ratio: float = 1,
         time: str = "features",
+        measure: bool | str = False,
     ):
         if time not in TIMES:
             raise ValueError(f"time={time!r}; choose from {list(TIMES)}")
@@ -71,6 +72,7 @@ class Transolver(BlockStack):
             ),
             coords=coords,
             ratio=ratio,
+            measure=measure,
         )
         self.in_channels, self.time = in_channels, time
         self.heads, self.num_slices, self.structured = heads, num_slices, structured

@@ -11,6 +11,7 @@ from .grid import GridConv, GridStencil
 from .kernel_integral import KernelIntegral
 from .knn_attention import KNNAttention, PatchMixer
 from .low_rank_spatial_attention import LowRankSpatialAttention
+from .mean_conv import MeanConv
 from .memory import limit_memory
 from .mesh_graph_conv import MeshGraphConv
 from .mlp import MLP, ResidualMLP
@@ -34,6 +35,7 @@ __all__ = [
     "KNNAttention",
     "KernelIntegral",
     "LowRankSpatialAttention",
+    "MeanConv",
     "MeshGraphConv",
     "PatchMixer",
     "PhysicsAttention",

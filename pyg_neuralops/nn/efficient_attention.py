@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ..data import Mesh
 from .heads import check_heads
 from .initial import Layer
+from .ragged import over_nodes
 
 
 class EfficientAttention(Layer):
@@ -15,7 +16,8 @@ class EfficientAttention(Layer):
     .. math:: y = W_o \, \rho_q(Q) \, (\rho_k(K)^\top V)
 
     per head, with :math:`\rho_q` a softmax over the head's features and :math:`\rho_k` a softmax over the nodes
-    of the sample. O(N C d). Nodes of other samples and padding take no part.
+    of the sample, which count by ``mesh.weight`` where it is there. O(N C d). Nodes of other samples and padding take
+    no part.
 
     Args:
         channels: C. heads: H, a divisor of C. project: whether W_o is present.
@@ -35,9 +37,7 @@ class EfficientAttention(Layer):
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         qkv = mesh.dense(self.qkv(x))  # [B, L, 3 C]
         q, k, v = qkv.unflatten(-1, (3, self.heads, self.width)).permute(2, 0, 3, 1, 4)  # [B, H, L, d]
-        if mesh.filled is not None:
-            k = k.masked_fill(~mesh.filled[:, None, :, None], float("-inf"))
-        context = k.softmax(2).transpose(2, 3) @ v  # [B, H, d, d]
+        context = over_nodes(k, mesh).softmax(2).transpose(2, 3) @ v  # [B, H, d, d]
         y = q.softmax(3) @ context  # [B, H, L, d]
         return self.out(mesh.flat(y.transpose(1, 2).flatten(2)))
 

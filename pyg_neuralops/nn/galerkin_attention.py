@@ -23,7 +23,8 @@ class GalerkinAttention(Layer):
         channels: C. pos_dim: D. heads: H, a divisor of C. W_o is always there: it also takes the
             coordinates' columns, H (d + D) -> C.
 
-    Shapes: ``x [N, C], mesh -> [N, C]``; n is the number of nodes of the node's own sample.
+    Shapes: ``x [N, C], mesh -> [N, C]``; n is the number of nodes of the node's own sample. With ``mesh.weight`` w,
+    whose sum is n, the sum over its nodes is that of w k^T v.
 
     Raises:
         ValueError: if heads does not divide channels.
@@ -49,6 +50,8 @@ class GalerkinAttention(Layer):
         q, k, v = (linear(x).view(-1, self.heads, self.width) for linear in (self.q, self.k, self.v))
         parts = (q, self.norm_k(k), self.norm_v(v))
         q, k, v = (mesh.dense(torch.cat([coords, p], -1)).transpose(1, 2) for p in parts)  # [B, H, L, d + D]
+        if mesh.weight is not None:
+            k = k * mesh.dense(mesh.weight.to(k.dtype))[:, None, :, None]
         # Padded rows are zero after `dense`, so they add nothing to the sum over nodes.
         context = k.transpose(2, 3) @ v / mesh.sizes.view(-1, 1, 1, 1)  # [B, H, d + D, d + D]
         return self.out(mesh.flat((q @ context).transpose(1, 2).flatten(2)))

@@ -17,6 +17,7 @@ class GraphMixer(Layer):
         conv: a PyG convolution C -> C.
         graph: "mesh" (``edge_index``) or "patches" (``patches.index``).
         edge_attr: whether the convolution also takes the mesh edges' attributes.
+        weight: whether it also takes ``weight=mesh.weight`` where it is there, as :class:`MeanConv` does.
 
     Shapes: ``x [N, C], mesh -> [N, C]``.
 
@@ -24,22 +25,23 @@ class GraphMixer(Layer):
         ValueError: for an unknown graph, or edge attributes asked of patches; in forward, if patches are not there.
     """
 
-    def __init__(self, conv: nn.Module, *, graph: str = "mesh", edge_attr: bool = False):
+    def __init__(self, conv: nn.Module, *, graph: str = "mesh", edge_attr: bool = False, weight: bool = False):
         super().__init__()
         if graph not in GRAPHS:
             raise ValueError(f"graph={graph!r}; choose from {list(GRAPHS)}")
         if edge_attr and graph != "mesh":
             raise ValueError("edge_attr=True needs graph='mesh'; patches carry no attributes")
-        self.conv, self.graph, self.edge_attr = conv, graph, edge_attr
+        self.conv, self.graph, self.edge_attr, self.weight = conv, graph, edge_attr, weight
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
         if self.edge_attr:
             return self.conv(x, mesh.edge_index, mesh.edge_attr)
-        if self.graph == "mesh":
-            return self.conv(x, mesh.edge_index)
-        if mesh.patches is None:
+        if self.graph == "patches" and mesh.patches is None:
             raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
-        return self.conv(x, mesh.patches.index)
+        edge_index = mesh.edge_index if mesh.patches is None or self.graph == "mesh" else mesh.patches.index
+        if self.weight and mesh.weight is not None:
+            return self.conv(x, edge_index, weight=mesh.weight)
+        return self.conv(x, edge_index)
 
 
 class PointMixer(Layer):

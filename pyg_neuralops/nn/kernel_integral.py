@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
 from ..data import Mesh
-from ..ops import edge_offsets
+from ..ops import edge_offsets, edge_shares
 from .initial import reset_parts
 from .mlp import MLP
 
@@ -20,7 +20,7 @@ class KernelIntegral(MessagePassing):
     over the patch of each node. :math:`\kappa` is an MLP of the relative position in units of the patch's reach,
     (p_j - p_i) / l_i, with ``coords`` of the scaled positions of both ends, and of the model's inputs a there, as in
     the authors' code. It gives one number per channel, as in GINO (arXiv 2309.00583), where the paper has a C x C
-    matrix for every edge.
+    matrix for every edge. With ``mesh.weight`` the mean is by weight.
 
     Args:
         channels: C. pos_dim: D. kernel_channels: hidden width of the kernel's MLP.
@@ -61,6 +61,8 @@ class KernelIntegral(MessagePassing):
                 )
             parts += [mesh.inputs.index_select(0, target), mesh.inputs.index_select(0, source)]
         kernel = self.kernel(torch.cat(parts, 1).to(x.dtype))  # [E, C]
+        if mesh.weight is not None:
+            kernel = kernel * edge_shares(mesh.weight, edge_index).to(x.dtype)[:, None]
         # propagate_type: (v: Tensor, kernel: Tensor)
         y = self.propagate(edge_index, v=self.value(x), kernel=kernel, size=(x.shape[0], x.shape[0]))
         return self.out(y)

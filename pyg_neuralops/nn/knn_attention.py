@@ -24,11 +24,12 @@ class KNNAttention(MessagePassing):
 
     .. math::
         w_{ij} \propto \exp\Big(\frac{q_i \cdot k_j}{\sqrt d} - g_h \frac{|p_j - p_i|^2}{l_i^2}
-            + \frac{w_h(q_i) \cdot (p_j - p_i)}{l_i}\Big), \qquad y_i = W_o \sum_j w_{ij} v_j
+            + \frac{w_h(q_i) \cdot (p_j - p_i)}{l_i} + \log m_j\Big), \qquad y_i = W_o \sum_j w_{ij} v_j
 
     over the incoming edges j -> i, per head h. The reach :math:`l_i` is the longest incoming edge (the distance
-    to the K-th neighbour), :math:`g_h = \mathrm{softplus}(s_h)` is learned, and the last, directional term is
-    optional. A node without incoming edges gets the bias of :math:`W_o` alone.
+    to the K-th neighbour), :math:`g_h = \mathrm{softplus}(s_h)` is learned, and the directional term is optional. m is
+    the weight of a node, where nodes do not count alike. A node without incoming edges gets the bias of :math:`W_o`
+    alone.
 
     Args:
         channels: C, in and out.
@@ -45,7 +46,8 @@ class KNNAttention(MessagePassing):
         ``x [N, C], pos [N, D], adj -> [N, C]``, with adj either ``edge_index [2, E]`` or
         :class:`pyg_neuralops.ops.EdgeTiles` made from it: the same result, several times faster;
         ``reach [N]`` is computed when not given; ``period [D]``: side lengths of a periodic box, in which
-        p_j - p_i is the nearest image.
+        p_j - p_i is the nearest image; ``log_weight [N]``: log m, which tiles may carry themselves
+        (:meth:`pyg_neuralops.ops.EdgeTiles.with_bias`).
 
     Raises:
         ValueError: if heads does not divide channels, or soft_mask is unknown.
@@ -101,7 +103,13 @@ class KNNAttention(MessagePassing):
         return F.softplus(self.mask)
 
     def forward(
-        self, x: Tensor, pos: Tensor, adj: Tensor | EdgeTiles, reach: Tensor | None = None, period: Tensor | None = None
+        self,
+        x: Tensor,
+        pos: Tensor,
+        adj: Tensor | EdgeTiles,
+        reach: Tensor | None = None,
+        period: Tensor | None = None,
+        log_weight: Tensor | None = None,
     ) -> Tensor:
         shares = [self.heads * width for width in (self.key_width, self.key_width, self.width)]
         q, k, v = (part.unflatten(1, (self.heads, -1)) for part in self.qkv(x).split(shares, 1))  # [N, H, d]
@@ -111,7 +119,7 @@ class KNNAttention(MessagePassing):
                 q,
                 k,
                 v,
-                adj,
+                adj if log_weight is None else adj.with_bias(q.dtype, log_weight),
                 pos=pos,
                 strength=None if self.soft_mask == "none" else self.strength,
                 reach=reach,
@@ -121,8 +129,10 @@ class KNNAttention(MessagePassing):
             )
             return self.out(out.flatten(1))
         reach = incoming_reach(pos, adj, period) if reach is None else reach
-        # propagate_type: (q: Tensor, k: Tensor, v: Tensor, pos: Tensor, reach: Tensor, w: OptTensor, period: OptTensor)
-        out = self.propagate(adj, q=q, k=k, v=v, pos=pos, reach=reach, w=w, period=period)  # [N, H, d]
+        # propagate_type: (q: Tensor, k: Tensor, v: Tensor, pos: Tensor, reach: Tensor, w: OptTensor, period: OptTensor, log_weight: OptTensor)  # noqa: E501
+        out = self.propagate(
+            adj, q=q, k=k, v=v, pos=pos, reach=reach, w=w, period=period, log_weight=log_weight
+        )  # [N, H, d]
         return self.out(out.flatten(1))
 
     def message(
@@ -135,6 +145,7 @@ class KNNAttention(MessagePassing):
         reach_i: Tensor,
         w_i: Tensor | None,
         period: Tensor | None,
+        log_weight_j: Tensor | None,
         index: Tensor,
         ptr: Tensor | None,
         size_i: int | None,
@@ -147,6 +158,8 @@ class KNNAttention(MessagePassing):
             score = score - self.strength * offset.square().sum(1, keepdim=True)
         if w_i is not None:
             score = score + (w_i * offset[:, None]).sum(-1)
+        if log_weight_j is not None:
+            score = score + log_weight_j[:, None].to(score.dtype)
         weight = softmax(score, index, ptr, size_i)
         return weight[..., None] * v_j
 
@@ -158,7 +171,8 @@ class KNNAttention(MessagePassing):
 
 
 class PatchMixer(Layer):
-    """Runs a :class:`KNNAttention` on the patches of the mesh, as tiles where there are any.
+    """Runs a :class:`KNNAttention` on the patches of the mesh, as tiles where there are any, with the weights of the
+    mesh.
 
     Shapes: ``x [N, C], mesh with patches -> [N, C]``.
 
@@ -174,5 +188,6 @@ class PatchMixer(Layer):
         patches = mesh.patches
         if patches is None:
             raise ValueError("the mesh has no patches; apply KNNPatches (model.prepare does)")
-        adj = patches.index if patches.tiles is None else patches.tiles
-        return self.attention(x, mesh.pos, adj, patches.reach, patches.period)
+        if patches.tiles is not None:
+            return self.attention(x, mesh.pos, patches.tiles, patches.reach, patches.period)
+        return self.attention(x, mesh.pos, patches.index, patches.reach, patches.period, mesh.log_weight)

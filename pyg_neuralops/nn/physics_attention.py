@@ -30,7 +30,8 @@ class PhysicsAttention(Layer):
         channels: C. heads: H, a divisor of C. num_slices: G.
         structured: whether nodes form grids (``data.grid_shape``). pos_dim: axes of the grid.
 
-    Shapes: ``x [N, C], mesh -> [N, C]``. Padding has weight 0 in every slice.
+    Shapes: ``x [N, C], mesh -> [N, C]``. Padding has weight 0 in every slice. With ``mesh.weight`` m the two sums that
+    make s are those of m_i w_ig, without the small number.
 
     Raises:
         ValueError: if heads does not divide channels or num_slices < 1.
@@ -72,7 +73,13 @@ class PhysicsAttention(Layer):
             to_dense(split_heads(part, self.heads), mesh).contiguous() for part in both.chunk(2, -1)
         )  # [B, H, L, d]
         weight = self.slice_weights(u, mesh)  # [B, H, L, G]
-        token = weight.transpose(2, 3) @ f / (weight.sum(2)[..., None] + 1e-5)  # [B, H, G, d]
+        measure = None if mesh.weight is None else mesh.dense(mesh.weight.to(f.dtype))[:, None, :, None]  # [B, 1, L, 1]
+        token = weight.transpose(2, 3) @ (f if measure is None else f * measure)  # [B, H, G, d]
+        if measure is None:
+            token = token / (weight.sum(2)[..., None] + 1e-5)
+        else:
+            total = weight.transpose(2, 3) @ measure  # [B, H, G, 1]
+            token = token / total.clamp_min(torch.finfo(total.dtype).tiny)
         token = F.scaled_dot_product_attention(*self.qkv(token).chunk(3, -1))
         return self.out(to_flat(weight @ token, mesh).flatten(1))
 

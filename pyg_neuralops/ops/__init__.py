@@ -1,7 +1,7 @@
 """Functions on tensors, without parameters."""
 
 from .edge_attention import edge_attention
-from .edges import distance_rank, edge_offsets, incoming_reach, nearest_image, relative_positions
+from .edges import distance_rank, edge_offsets, edge_shares, incoming_reach, nearest_image, relative_positions
 from .knn import available_backends, knn_graph
 from .metric_knn import metric_knn_graph
 from .reachable_knn import reachable_knn_graph
@@ -13,6 +13,7 @@ __all__ = [
     "distance_rank",
     "edge_attention",
     "edge_offsets",
+    "edge_shares",
     "incoming_reach",
     "knn_graph",
     "metric_knn_graph",

@@ -26,13 +26,14 @@ def edge_attention(
     reach: Tensor | None = None,
     direction: Tensor | None = None,
     period: Tensor | None = None,
+    log_weight: Tensor | None = None,
     coalesced: bool = False,
 ) -> Tensor:
     r"""Exact softmax attention over incoming edges j -> i, with the score
 
     .. math::
         s_{ij} = \frac{q_i \cdot k_j}{\sqrt{d}} - g_h \frac{|p_j - p_i|^2}{l_i^2}
-               + w_{ih} \cdot \frac{p_j - p_i}{l_i}.
+               + w_{ih} \cdot \frac{p_j - p_i}{l_i} + \log m_j.
 
     The same function as :func:`~pyg_neuralops.ops.tiled_attention`, which is several times faster and needs
     several times less memory; this one keeps every term explicit, works for any graph without preparation,
@@ -46,6 +47,7 @@ def edge_attention(
         reach: l, ``[N]``, positive; by default the longest incoming edge.
         direction: w, ``[N, H, D]``; None leaves the directional term out.
         period: ``[D]`` side lengths of a periodic box, 0 on axes without period.
+        log_weight: log m, ``[N]``: each node counts as a neighbour by its weight m; None for one and the same.
         coalesced: the edges are known to be distinct, so the sort that makes them so is skipped.
 
     Shapes:
@@ -65,6 +67,8 @@ def edge_attention(
             score = score - strength * offset.square().sum(-1, keepdim=True)
         if direction is not None:
             score = score + (direction.index_select(0, target) * offset[:, None]).sum(-1)
+    if log_weight is not None:
+        score = score + log_weight[source, None].to(score.dtype)
     rows = target[:, None].expand_as(score)
     largest = torch.full_like(score[:1], -torch.inf).expand(len(q), -1)
     largest = largest.scatter_reduce(0, rows, score.detach(), "amax")  # [N, H]

@@ -53,3 +53,14 @@ def distance_rank(length: Tensor, index: Tensor) -> Tensor:
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device) - start
     return rank
+
+
+def edge_shares(weight: Tensor, edge_index: Tensor) -> Tensor:
+    """w_j of every edge j -> i over the mean of those of all edges to i: factors that make a mean one by weight.
+
+    Shapes: ``weight [N]``, positive; ``edge_index [2, E] -> [E]``.
+    """
+    source, target = edge_index
+    w = weight.index_select(0, source)
+    total = weight.new_zeros(len(weight)).index_add(0, target, w)
+    return w * torch.bincount(target, minlength=len(weight)).to(w)[target] / total[target]

@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from .diffusion import solve_diffusion
-from .polygon import contains, resample
+from .polygon import Spacing, contains, resample
 from .random_field import gaussian_random_field
 from .triangulate import triangulate
 
@@ -81,7 +81,27 @@ def coefficient_at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.where(value >= 0, 12.0, 3.0)
 
 
-def sample_darcy_irregular(seed: int | Sequence[int], points: int = 730, refine: int = 1) -> DarcyIrregularSample:
+def graded_spacing(rng: np.random.Generator, loops: list[np.ndarray], spacing: float, grading: float) -> Spacing:
+    """Fine at a random place of the domain and ``grading`` times as wide at the corner of the square farthest from it.
+
+    It grows exponentially with the distance, and gives the square as many points as the number ``spacing``.
+    """
+    focus = rng.random((1, 2))
+    while not contains(loops, focus)[0]:
+        focus = rng.random((1, 2))
+    farthest = np.linalg.norm(np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) - focus, axis=1).max()
+
+    def growth(where: np.ndarray) -> np.ndarray:
+        return grading ** (np.linalg.norm(where - focus, axis=1) / farthest)
+
+    middle = (np.indices((64, 64)).reshape(2, -1).T + 0.5) / 64
+    finest = spacing * np.sqrt(np.mean(growth(middle) ** -2))
+    return lambda where: finest * growth(where)
+
+
+def sample_darcy_irregular(
+    seed: int | Sequence[int], points: int = 730, refine: int = 1, grading: float = 0
+) -> DarcyIrregularSample:
     """One sample: a random domain, a random two-phase medium, f = 1.
 
     The coefficient is 12 or 3 by the sign of a Gaussian random field on 256² cells, taken at the centroid of
@@ -89,23 +109,27 @@ def sample_darcy_irregular(seed: int | Sequence[int], points: int = 730, refine:
 
     Args:
         seed: entropy of ``numpy.random.SeedSequence``; the sample depends on it and the arguments alone.
-        points: V, about; the spacing is the same for every sample, V varies with the domain.
+        points: V, about; the spacing is the same for every sample (its mean, graded), V varies with the domain.
         refine: uniform refinements of the mesh for the solve; the solution is kept at the V vertices.
+        grading: by how much the spacing varies within a sample (:func:`graded_spacing`), such as 3 to 6; 0 for not.
 
     Raises:
-        ValueError: if ``points`` is below 100 or ``refine`` below 0.
+        ValueError: if ``points`` is below 100 or ``refine`` below 0, or ``grading`` is neither 0 nor from 1 to 10.
         RuntimeError: naming the seed, if no mesh is found or the solve fails.
     """
     if points < 100 or refine < 0:
         raise ValueError(f"points={points}, refine={refine}; they must be at least 100 and 0")
+    if grading and not 1 <= grading <= 10:
+        raise ValueError(f"grading={grading}; it must be 0, or a ratio of spacings from 1 to 10")
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    spacing = np.sqrt(1.165 / points)
+    uniform = np.sqrt(1.165 / points)
     redraws = 0
     kind = str(rng.choice(KINDS))
     loops, corners = random_outline(rng, kind)
     while not _apart(loops):
         loops, corners = random_outline(rng, kind)
         redraws += 1
+    spacing = graded_spacing(rng, loops, uniform, grading) if grading else uniform
     sampled = [resample(loop, spacing, kept) for loop, kept in zip(loops, corners, strict=True)]
     try:
         grid = triangulate(sampled, spacing, rng)

@@ -4,6 +4,7 @@ from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .mesh_edges import MeshEdges
 from .metric_text import parse_metric
+from .node_weights import NodeWeights
 from .patch_metric import METRICS, Anisotropic, PatchMetric, Upwind
 from .standardize import Standardize
 
@@ -13,6 +14,7 @@ __all__ = [
     "GraphEdges",
     "KNNPatches",
     "MeshEdges",
+    "NodeWeights",
     "PatchMetric",
     "Standardize",
     "Upwind",

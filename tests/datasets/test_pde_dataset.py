@@ -310,6 +310,17 @@ def test_own_parameters_out_of_range_are_refused(tmp_path):
         DarcyIrregular(tmp_path, refine=-1)
 
 
+def test_graded_meshes_lie_beside_the_others(root):
+    plain, graded = (make("darcy-irregular", root, grading=grading) for grading in (0, 4))
+    assert plain.raw_paths == make("darcy-irregular", root).raw_paths
+    assert "grading4.0" in graded.raw_paths[0]
+    for even, uneven in zip(plain, graded, strict=True):
+        spread = [(w.quantile(0.9) / w.quantile(0.1)).item() for w in (even.weight, uneven.weight)]
+        assert spread[1] > spread[0]
+    with pytest.raises(ValueError, match=r"grading=20; it must be 0, or"):
+        make("darcy-irregular", root, grading=20)
+
+
 def test_a_root_that_cannot_be_written_gives_one_clear_error(tmp_path):
     (tmp_path / "darcy").write_text("a file, not a folder")
     with pytest.raises(OSError, match=r"cannot write to .*darcy.*choose another root") as caught:

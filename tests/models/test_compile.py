@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 from torch_geometric.data import Batch
 
-from pyg_neuralops.data import Mesh
+from pyg_neuralops.data import Mesh, with_weights
 from pyg_neuralops.models import MODELS, build_model
 from pyg_neuralops.testing import random_grid, random_mesh
 
@@ -43,6 +43,18 @@ def test_core_is_one_graph(name):
     if name != "fno":
         ragged = inputs(model, Batch.from_data_list([random_mesh(n, seed=n) for n in (30, 17)]))
         torch.testing.assert_close(compiled(*ragged), model.core(*ragged))
+
+
+@pytest.mark.parametrize("name", ["la2former-lrsa", "galerkin-transformer", "transolver", "lno", "gno", "graph-sage"])
+def test_weights_of_nodes_are_part_of_it(name):
+    torch._dynamo.reset()
+    model = small(name)
+    samples = [model.prepare(with_weights(random_mesh(n, seed=n))) for n in (30, 17)]
+    data = Batch.from_data_list(samples)
+    mesh, compiled = Mesh.from_data(data, True), torch.compile(model.core, backend="eager", fullgraph=True)
+    found = compiled(data.x, mesh)
+    torch.testing.assert_close(found, model.core(data.x, mesh))
+    assert not torch.allclose(found, model.core(data.x, Mesh.from_data(data)), atol=1e-6)
 
 
 def test_distances_to_a_reference_grid_are_part_of_it():

@@ -51,6 +51,7 @@ LAYERS = {
 CONVOLUTIONS = {
     "GraphMixer": lambda: layers.GraphMixer(SAGEConv(C, C)),
     "GraphMixer, attention": lambda: layers.GraphMixer(GATv2Conv(C, 4, H, edge_dim=3), edge_attr=True),
+    "MeanConv": lambda: layers.GraphMixer(layers.MeanConv(C), weight=True),
     "PointMixer": lambda: layers.PointMixer(PointTransformerConv(C, C, layers.MLP(2, C, C), layers.MLP(C, C, C))),
 }
 

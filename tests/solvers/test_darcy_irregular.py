@@ -92,6 +92,21 @@ def test_samples_are_valid_and_depend_on_their_seed_alone():
     assert len(shapes) > 1
 
 
+def test_graded_meshes_are_valid_and_as_large():
+    for index, grading in enumerate((3, 4.5, 6)):
+        sample = sample_darcy_irregular((0, 0, index), points=400, grading=grading)
+        edges = np.sort(np.concatenate([sample.triangles[:, [i, (i + 1) % 3]] for i in range(3)]), axis=1)
+        length = np.linalg.norm(np.diff(sample.points[np.unique(edges, axis=0)], axis=1)[:, 0], axis=1)
+        fine, wide = np.quantile(length, [0.01, 0.99])
+        assert 0.6 * grading < wide / fine < 1.4 * grading
+        assert 280 < len(sample.points) < 520
+        assert smallest_angle(sample.points, sample.triangles) > 10
+        assert 0 <= sample.u.min() < sample.u.max() < 0.0737 / 3
+    plain, same = (sample_darcy_irregular(5, points=200, **kwargs) for kwargs in ({}, {"grading": 0}))
+    np.testing.assert_array_equal(plain.points, same.points)
+    np.testing.assert_array_equal(plain.u, same.u)
+
+
 def test_refining_the_solve_converges():
     solutions = [sample_darcy_irregular((0, 0, 1), points=300, refine=level).u for level in range(4)]
     errors = [np.linalg.norm(u - solutions[-1]) / np.linalg.norm(solutions[-1]) for u in solutions[:-1]]
@@ -106,5 +121,7 @@ def test_wrong_arguments_are_refused():
         solve_diffusion(skfem.MeshTri(), np.ones(2), degree=3)
     with pytest.raises(ValueError, match="points=50"):
         sample_darcy_irregular(0, points=50)
+    with pytest.raises(ValueError, match=r"grading=0.5; it must be 0, or"):
+        sample_darcy_irregular(0, grading=0.5)
     with pytest.raises(ValueError, match="refine=0"):
         sample_darcy(0, refine=0)

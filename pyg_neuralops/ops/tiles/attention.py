@@ -31,7 +31,8 @@ def tiled_attention(
     Args:
         q, k: ``[N, H, d]`` queries and keys. v: ``[N, H, c]`` values. With c > d (3 or 4 more) the geometric
             terms below take their columns out of the head's own width.
-        tiles: :class:`~pyg_neuralops.ops.EdgeTiles` of the graph.
+        tiles: :class:`~pyg_neuralops.ops.EdgeTiles` of the graph; they carry the nodes' weights where there are any
+            (:meth:`~pyg_neuralops.ops.EdgeTiles.with_bias`).
         pos: ``[N, D]`` positions; needed by the two geometric terms.
         strength: g of the soft mask, ``[H]`` or a scalar; None leaves it out.
         reach: l, ``[N]``, positive; by default the longest incoming edge, ``tiles.reach``, a constant: where ``pos``

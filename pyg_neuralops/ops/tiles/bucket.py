@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ class TileBucket:
 
     Shapes:
         ``query [n, T]`` and ``key [n, U]`` nodes; ``bits [n, T, U / 8]`` membership, one bit a pair;
-        ``bias [n, 1, T, U]`` the same as 0 and -inf, or None: it is then unpacked at each use.
+        ``bias [n, 1, T, U]`` what is added to the scores, -inf where there is no edge and else 0 or the log of the
+        key's weight, or None: the bits are then unpacked at each use.
     """
 
     query: Tensor
@@ -61,15 +62,24 @@ class TileBucket:
         return self.query[is_row].int(), self.key[is_key].int(), rows.int(), keys.int(), bits
 
     def unpack(self, dtype: torch.dtype) -> Tensor:
-        """``[n, 1, T, U]`` the additive mask, 0 for an edge and -inf elsewhere."""
-        if self.bias is not None and self.bias.dtype == dtype:
-            return self.bias
+        """``[n, 1, T, U]`` the additive mask: ``bias`` where it is there, else 0 for an edge and -inf elsewhere."""
+        if self.bias is not None:
+            return self.bias.to(dtype)
         n, rows, width = self.bits.shape
         # One table row per byte value: a gather of eight entries is cheaper than eight shifts.
         byte = torch.arange(256, device=self.bits.device)[:, None]
         is_edge = (byte >> torch.arange(8, device=byte.device)) & 1
         table = torch.zeros(256, 8, dtype=dtype, device=byte.device).masked_fill_(is_edge == 0, -torch.inf)
         return table.index_select(0, self.bits.flatten().int()).view(n, 1, rows, width * 8)
+
+    def with_bias(self, dtype: torch.dtype, log_weight: Tensor | None = None) -> TileBucket:
+        """This bucket with a ``bias`` made of its bits and, where given, ``log_weight [N]`` of its keys."""
+        bias = replace(self, bias=None).unpack(dtype)
+        if log_weight is not None:
+            of_key = log_weight.index_select(0, self.key.flatten()).view(self.key.shape)
+            # What all keys of a tile share cancels in the softmax; without it narrow formats keep the differences.
+            bias = bias + (of_key - of_key.mean(1, keepdim=True)).to(dtype)[:, None, None]
+        return replace(self, bias=bias)
 
     def narrow(self, start: int, length: int) -> TileBucket:
         """Tiles start to start + length of this bucket, without a copy."""

@@ -122,9 +122,14 @@ class EdgeTiles:
         flat = {name: torch.cat(part) for name, part in zip(FLAT, zip(*parts, strict=True), strict=True)}
         return flat | {"tile_reach": self.reach}
 
-    def with_bias(self, dtype: torch.dtype = torch.float32) -> EdgeTiles:
-        """Unpack the masks once, to be shared by all layers of a forward pass: 4 U bytes a node."""
-        return replace(self, buckets=tuple(replace(b, bias=b.unpack(dtype)) for b in self.buckets))
+    def with_bias(self, dtype: torch.dtype = torch.float32, log_weight: Tensor | None = None) -> EdgeTiles:
+        """Unpack the masks once, to be shared by all layers of a forward pass: 4 U bytes a node.
+
+        Args:
+            log_weight: ``[N]``, added to the scores of each node as a neighbour, a constant: a softmax then counts
+                nodes by their weight. It stands in the mask, where it costs nothing.
+        """
+        return replace(self, buckets=tuple(b.with_bias(dtype, log_weight) for b in self.buckets))
 
     def to(self, device: torch.device | str) -> EdgeTiles:
         """The same tiles on another device."""

@@ -80,7 +80,7 @@ def attend_bucket(
     again = _Again(k, v)
     again.can_make(k_rows.transpose(1, 2), lambda: take_rows(k, bucket.key, columns, at).transpose(1, 2))
     again.can_make(v_rows.transpose(1, 2), lambda: take_rows(v, bucket.key).transpose(1, 2))
-    if bucket.bias is None:
+    if bias is not bucket.bias:
         again.can_make(bias, lambda: bucket.unpack(dtype))
     with torch.autograd.graph.saved_tensors_hooks(again.pack, again.unpack):
         return attend(q_rows, k_rows, v_rows, bias, at**-0.5), (q_next, k_next, v_next)

@@ -446,3 +446,44 @@ def test_nodes_that_see_only_their_own_place_see_no_geometry(size, dtype):
         torch.testing.assert_close(out, t["v"])
         for gradient in torch.autograd.grad(out.square().sum(), [*t.values(), pos], retain_graph=True):
             assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["2D", "clusters", "triangulation"])
+def test_weighted_keys(name, mode):
+    """The log of a weight added to the scores: on tiles as on edges, with gradients, in pieces, in narrow formats."""
+    pos, edges = SETS[name]()
+    weight = (3 * torch.randn(len(pos), generator=torch.Generator().manual_seed(2))).double().exp()
+    tiles = EdgeTiles.from_edge_index(edges, pos).with_bias(torch.float64, weight.log())
+    t = inputs(pos, mode, 3.0)
+    expected = value_and_gradients(edge_attention, t, edges, pos, log_weight=weight.log())
+    assert_same(value_and_gradients(tiled_attention, t, tiles, pos), expected)
+    assert_same(value_and_gradients(tiled_attention, t, tiles, pos, max_mib=0.01), expected)
+    again = tiles.with_bias(torch.float64, weight.log() + 5)  # in place of what was there, and the constant cancels
+    assert_same(value_and_gradients(tiled_attention, t, again, pos), expected)
+    if name == "2D":
+        plain = value_and_gradients(edge_attention, t, edges, pos)
+        assert errors(plain, expected)["out"] > 0.1
+        narrow = tiled_attention(
+            **{key: x.to(torch.bfloat16) if key in "qkv" else x for key, x in t.items()},
+            tiles=EdgeTiles.from_edge_index(edges, pos.float()).with_bias(torch.float32, weight.log().float()),
+            pos=pos.float(),
+            compute_dtype=torch.bfloat16,
+        )
+        assert errors({"out": narrow}, {"out": expected["out"]})["out"] < 0.02
+
+
+def test_a_split_key_is_one_key():
+    """Two neighbours at one place with the same content and half the weight each."""
+    pos, edges = uniform(2, 80, 14)
+    t = inputs(pos, "soft and direction")
+    twice = {name: torch.cat([x, x[:1]]) if name in "qkv" or name == "direction" else x for name, x in t.items()}
+    seen_by = edges[1, edges[0] == 0]
+    both = torch.cat([edges, torch.stack([torch.full_like(seen_by, 80), seen_by])], 1)
+    weight = torch.rand(80, generator=torch.Generator().manual_seed(0)).double() + 0.1
+    halves = torch.cat([weight, weight[:1]])
+    halves[[0, 80]] /= 2
+    there = torch.cat([pos, pos[:1]])
+    tiles = EdgeTiles.from_edge_index(both, there).with_bias(torch.float64, halves.log())
+    found = tiled_attention(**twice, tiles=tiles, pos=there)[:80]
+    torch.testing.assert_close(found, edge_attention(**t, edge_index=edges, pos=pos, log_weight=weight.log()))
