@@ -1,18 +1,28 @@
 """What is added to a sample before a model reads it: one ``BaseTransform`` per file."""
 
+from .boundary_distance import BoundaryDistance
+from .boundary_marks import BoundaryMarks
 from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
+from .local_spacing import LocalSpacing
 from .mesh_edges import MeshEdges
 from .metric_text import parse_metric
+from .node_features import NodeFeatures
+from .normals import Normals
 from .patch_metric import METRICS, Anisotropic, PatchMetric, Upwind
 from .standardize import Standardize
 
 __all__ = [
     "METRICS",
     "Anisotropic",
+    "BoundaryDistance",
+    "BoundaryMarks",
     "GraphEdges",
     "KNNPatches",
+    "LocalSpacing",
     "MeshEdges",
+    "NodeFeatures",
+    "Normals",
     "PatchMetric",
     "Standardize",
     "Upwind",
