@@ -18,6 +18,7 @@ OPEN = {
     "data": {"ops", "solvers"},
     "metrics": set(),
     "transforms": {"ops", "data"},
+    "symmetry": {"transforms"},
     "normalizer": set(),
     "residual": set(),
     "normalize": {"data", "models", "normalizer", "residual"},

@@ -10,6 +10,7 @@ from .metric_text import parse_metric
 from .node_features import NodeFeatures
 from .normals import Normals
 from .patch_metric import METRICS, Anisotropic, PatchMetric, Upwind
+from .random_symmetry import RandomSymmetry
 from .standardize import Standardize
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "NodeFeatures",
     "Normals",
     "PatchMetric",
+    "RandomSymmetry",
     "Standardize",
     "Upwind",
     "parse_metric",

@@ -34,52 +34,54 @@ def closest_offsets(points: Tensor, facets: Tensor) -> Tensor:
     best = torch.full_like(points[:, 0], float("inf"))
     offsets = torch.zeros_like(points)
     for size in sizes.unique():
-        _improve(points, facets[sizes == size], centres[sizes == size], float(radii[sizes == size].max()), best, offsets)
+        _improve(points, facets[sizes == size], centres[sizes == size], radii[sizes == size], best, offsets)
     return offsets
 
 
-def _improve(points: Tensor, facets: Tensor, centres: Tensor, radius: float, best: Tensor, offsets: Tensor) -> None:
-    """Write what ``facets`` of at most this radius bring closer into ``best [N]`` and ``offsets [N, D]``."""
-    tree, todo, count = cKDTree(centres.numpy()), torch.arange(len(points)), FIRST
+def _improve(points: Tensor, facets: Tensor, centres: Tensor, radius: Tensor, best: Tensor, offsets: Tensor) -> None:
+    """Write what facets of these radii ``[M]`` bring closer into ``best [N]`` and ``offsets [N, D]``."""
+    tree, todo, seen, largest = cKDTree(centres.numpy()), torch.arange(len(points)), 0, radius.max()
     while len(todo):
-        count = min(count, len(facets))
-        further = []
+        count, further = min(max(FIRST, MORE * seen), len(facets)), []
         for rows in todo.split(max(1, PAIRS // count)):
-            distance, index = tree.query(
-                points[rows].numpy(), k=np.arange(1, count + 1), workers=torch.get_num_threads()
-            )
-            found = offsets_to(points[rows, None], facets[torch.from_numpy(index)])  # [n, count, D]
-            least, which = found.square().sum(2).min(1)
-            better = least.sqrt() < best[rows]
-            offsets[rows[better]] = found[better, which[better]]
-            best[rows[better]] = least[better].sqrt()
-            further.append(rows[torch.from_numpy(distance[:, -1]) - radius < best[rows]])
+            near = tree.query(points[rows].numpy(), k=np.arange(seen + 1, count + 1), workers=torch.get_num_threads())
+            distance, index = (torch.from_numpy(part) for part in near)  # [n, count - seen]
+            row, column = (distance - radius[index] < best[rows, None]).nonzero().t()
+            found = offsets_to(points[rows[row]].t(), facets[index[row, column]].permute(1, 2, 0))
+            size = torch.full_like(distance, float("inf"))
+            size[row, column] = found.square().sum(0).sqrt()
+            least, which = size.min(1)
+            better = least < best[rows]
+            place = torch.zeros_like(index)
+            place[row, column] = torch.arange(len(row))
+            offsets[rows[better]] = found[:, place[better, which[better]]].t()
+            best[rows] = torch.minimum(least, best[rows])
+            further.append(rows[distance[:, -1] - largest < best[rows]])
         if count == len(facets):
             return
-        todo, count = torch.cat(further), count * MORE
+        todo, seen = torch.cat(further), count
 
 
 def offsets_to(points: Tensor, facets: Tensor) -> Tensor:
-    """From each point to the closest point of its facet; ``[..., D], [..., c, D] -> [..., D]``"""
-    corners = facets.unbind(-2)
-    if len(corners) == 1:
-        return corners[0] - points
-    if len(corners) == 2:
-        along, start = corners[1] - corners[0], corners[0] - points
-        part = -(start * along).sum(-1) / along.square().sum(-1).clamp_min(torch.finfo(along.dtype).tiny)
-        return start + part.clamp(0, 1)[..., None] * along
+    """From each point to the closest point of its own facet; ``[D, P], [c, D, P] -> [D, P]``"""
+    first, tiny = facets[0] - points, torch.finfo(points.dtype).tiny
+    if len(facets) == 1:
+        return first
+    u = facets[1] - facets[0]
+    uu, su = (u * u).sum(0), (first * u).sum(0)
+    if len(facets) == 2:
+        return first + (-su / uu.clamp_min(tiny)).clamp(0, 1) * u
     # A triangle: the foot of the perpendicular where it lies inside, else the closest point of the edges.
-    u, v, start = corners[1] - corners[0], corners[2] - corners[0], corners[0] - points
-    uu, uv, vv, su, sv = ((a * b).sum(-1) for a, b in ((u, u), (u, v), (v, v), (start, u), (start, v)))
+    v = facets[2] - facets[0]
+    uv, vv, sv = (u * v).sum(0), (v * v).sum(0), (first * v).sum(0)
     det = uu * vv - uv * uv
-    safe = det.clamp_min(torch.finfo(det.dtype).tiny)
+    safe = det.clamp_min(tiny)
     s, t = (uv * sv - vv * su) / safe, (uv * su - uu * sv) / safe
     inside = (s >= 0) & (t >= 0) & (s + t <= 1) & (det > 0)
-    best = start + s[..., None] * u + t[..., None] * v
-    least = torch.where(inside, best.square().sum(-1), float("inf"))
-    for one, two in combinations(range(3), 2):
-        edge = offsets_to(points, facets[..., [one, two], :])
-        size = edge.square().sum(-1)
-        best = torch.where((size < least)[..., None], edge, best)
-        least = torch.minimum(size, least)
+    best = first + s * u + t * v
+    outside = (~inside).nonzero().flatten()
+    edges = [offsets_to(points[:, outside], facets[[a, b]][..., outside]) for a, b in combinations(range(3), 2)]
+    found = torch.stack(edges)  # [3, D, P]
+    least = found.square().sum(1).argmin(0)
+    best[:, outside] = found[least, :, torch.arange(len(outside))].t()
     return best

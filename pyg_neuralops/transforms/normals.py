@@ -39,7 +39,9 @@ class Normals(NodeFeatures):
             cells = [cells.t().long() for name, cells in data.cells.items() if CELLS[name].dim == dim]
             outward = [(corners, _area_vectors(pos[corners])) for corners in cells]
         else:
-            raise ValueError(f"cells of {dim} dimension(s) in {pos.shape[1]}D have no normals; surfaces or volumes have")
+            raise ValueError(
+                f"cells of {dim} dimension(s) in {pos.shape[1]}D have no normals; surfaces or volumes have"
+            )
         for corners, vectors in outward:
             for corner in corners.t():
                 total.index_add_(0, corner, vectors)

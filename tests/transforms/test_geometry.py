@@ -194,9 +194,9 @@ def test_batches_are_refused_and_point_clouds_where_cells_are_needed(kind):
             kind()(cloud)
 
 
-def test_a_hundred_thousand_nodes_take_seconds():
-    data = cube("tet", side=45)  # 97,336 nodes, 546,750 tetrahedra
+def test_large_meshes_take_seconds():
+    data = cube("tet", side=30)  # 29,791 nodes, 162,000 tetrahedra
     start = time.process_time()
     made = BoundaryDistance()(data).x[:, 0]
-    assert time.process_time() - start < 60  # 10 s on one core; machines differ
+    assert time.process_time() - start < 30  # 3 s on one core; machines differ
     torch.testing.assert_close(made, torch.minimum(data.pos, 1 - data.pos).amin(1), rtol=0, atol=1e-15)
