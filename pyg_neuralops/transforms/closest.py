@@ -1,25 +1,22 @@
-"""The closest points on a set of points, segments or triangles: exact, with a k-d tree for the candidates."""
+"""The closest points on a set of points, segments or triangles: exact, by a tree of boxes."""
 
 from __future__ import annotations
 
 from itertools import combinations
 
-import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-PAIRS = 1 << 19
-"""Pairs of a point and a facet that are looked at together."""
-FIRST, MORE = 8, 4
-"""Candidates in the first round, and how many times as many in each further one."""
+POINTS = 1 << 13
+"""Points that go through the tree together."""
 
 
 def closest_offsets(points: Tensor, facets: Tensor) -> Tensor:
     """From each point to the closest point of all facets, ``p_closest - p``.
 
-    Facets are looked at in classes of alike size, those with the closest centres first, until no further one can come
-    closer than what was found: a facet of radius r whose centre is at distance d is at least d - r away.
+    The facet with the closest centre bounds the distance from above; what has a box that is farther is left out, from
+    halves of the facets down to each of them.
 
     Args:
         points: ``[N, D]`` float64.
@@ -28,38 +25,57 @@ def closest_offsets(points: Tensor, facets: Tensor) -> Tensor:
     Returns:
         ``[N, D]``; among equally close points any one.
     """
-    centres = facets.mean(1)
-    radii = (facets - centres[:, None]).norm(dim=2).amax(1)
-    sizes = (radii / radii.max().clamp_min(torch.finfo(radii.dtype).tiny)).clamp_min(1e-6).log2().floor()
-    best = torch.full_like(points[:, 0], float("inf"))
-    offsets = torch.zeros_like(points)
-    for size in sizes.unique():
-        _improve(points, facets[sizes == size], centres[sizes == size], radii[sizes == size], best, offsets)
+    middle = facets.mean((0, 1))
+    facets, points = facets - middle, points - middle
+    near = cKDTree(facets.mean(1).numpy()).query(points.numpy(), workers=torch.get_num_threads())[1]
+    bounds = offsets_to(points.t(), facets[torch.from_numpy(near)].permute(1, 2, 0)).norm(dim=0)
+    bounds = bounds + 1e-12 * (facets.abs().max() + points.abs().amax(1))  # rounding loses no facet
+    facets = _in_halves(facets)
+    boxes = _boxes(facets)
+    offsets = torch.empty_like(points)
+    for rows in torch.arange(len(points)).split(POINTS):
+        here, bound = points[rows].t(), bounds[rows].square()  # [D, n], [n]
+        row = torch.arange(len(rows))
+        node = torch.zeros_like(row)
+        for axes, low, high in boxes:
+            row, node = row.repeat(2), torch.cat([2 * node, 2 * node + 1])
+            along = (axes[:, :, node] * here[:, row]).sum(1)  # [D, P]
+            away = torch.maximum(low[:, node] - along, along - high[:, node]).clamp_min_(0)
+            kept = away.square_().sum(0) <= bound[row]
+            row, node = row[kept], node[kept]
+        found = offsets_to(here[:, row], facets[node].permute(1, 2, 0))  # [D, P]
+        size = found.square().sum(0)
+        least = torch.full_like(bound, float("inf")).scatter_reduce_(0, row, size, "amin")
+        best = size == least[row]
+        offsets[rows[row[best]]] = found[:, best].t()
     return offsets
 
 
-def _improve(points: Tensor, facets: Tensor, centres: Tensor, radius: Tensor, best: Tensor, offsets: Tensor) -> None:
-    """Write what facets of these radii ``[M]`` bring closer into ``best [N]`` and ``offsets [N, D]``."""
-    tree, todo, seen, largest = cKDTree(centres.numpy()), torch.arange(len(points)), 0, radius.max()
-    while len(todo):
-        count, further = min(max(FIRST, MORE * seen), len(facets)), []
-        for rows in todo.split(max(1, PAIRS // count)):
-            near = tree.query(points[rows].numpy(), k=np.arange(seen + 1, count + 1), workers=torch.get_num_threads())
-            distance, index = (torch.from_numpy(part) for part in near)  # [n, count - seen]
-            row, column = (distance - radius[index] < best[rows, None]).nonzero().t()
-            found = offsets_to(points[rows[row]].t(), facets[index[row, column]].permute(1, 2, 0))
-            size = torch.full_like(distance, float("inf"))
-            size[row, column] = found.square().sum(0).sqrt()
-            least, which = size.min(1)
-            better = least < best[rows]
-            place = torch.zeros_like(index)
-            place[row, column] = torch.arange(len(row))
-            offsets[rows[better]] = found[:, place[better, which[better]]].t()
-            best[rows] = torch.minimum(least, best[rows])
-            further.append(rows[distance[:, -1] - largest < best[rows]])
-        if count == len(facets):
-            return
-        todo, seen = torch.cat(further), count
+def _in_halves(facets: Tensor) -> Tensor:
+    """Facets ``[2^L, c, D]``, some of them repeated, whose halves, quarters ... lie together in space, L >= 1."""
+    levels = max(1, (len(facets) - 1).bit_length())
+    count = 1 << levels
+    order = torch.arange(count)[None] % len(facets)
+    centres = facets.mean(1)
+    while order.shape[1] > 1:
+        here = centres[order]  # [parts, size, D]
+        axis = (here.amax(1) - here.amin(1)).argmax(1)
+        along = here.gather(2, axis[:, None, None].expand(-1, order.shape[1], 1))[..., 0]
+        order = order.gather(1, along.argsort(1)).view(2 * len(order), -1)
+    return facets[order[:, 0]]
+
+
+def _boxes(facets: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Boxes of the halves, quarters ... along their principal axes, flat where facets are: axes ``[D, D, 2^level]``,
+    coordinates along the first times points' along the second, and the least and greatest of these ``[D, 2^level]``."""
+    found = []
+    for level in range(1, len(facets).bit_length()):
+        corners = facets.reshape(1 << level, -1, facets.shape[2])  # [parts, corners, D]
+        spread = corners - corners.mean(1, keepdim=True)
+        axes = torch.linalg.eigh(spread.mT @ spread).eigenvectors
+        along = corners @ axes
+        found.append((axes.permute(2, 1, 0).contiguous(), along.amin(1).t(), along.amax(1).t()))
+    return found
 
 
 def offsets_to(points: Tensor, facets: Tensor) -> Tensor:
