@@ -19,6 +19,7 @@ OPEN = {
     "data": {"ops", "solvers"},
     "metrics": set(),
     "transforms": {"ops", "data"},
+    "symmetry": {"transforms"},
     "normalizer": set(),
     "residual": set(),
     "normalize": {"data", "models", "normalizer", "residual"},
