@@ -50,9 +50,9 @@ class Loop:
 
     def _renew_scaler(self) -> None:
         """A Fabric keeps its gradient scaler; a run begins with a new one, also on a rank that has no sample yet."""
-        precision = self.fabric.strategy.precision
+        precision: Any = self.fabric.strategy.precision
         if getattr(precision, "scaler", None) is not None:
-            precision.scaler = torch.amp.GradScaler(device=self.fabric.device.type)  # type: ignore[attr-defined]
+            precision.scaler = torch.amp.GradScaler(device=self.fabric.device.type)
             precision.scaler.scale(torch.zeros((), device=self.fabric.device))  # makes its state
 
     def state_dict(self) -> dict[str, Any]:
