@@ -21,7 +21,18 @@ BUDGETS = ("epochs", "steps", "seconds")
 MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "accumulate")
 """Fields that say where and in which parts a run computes, and are no part of what it comes to."""
 DEFAULTS = {"muon": {"lr": 8e-3, "weight_decay": 0.1}, "adamw": {"lr": 1e-3, "weight_decay": 1e-5}}
-"""By optimizer: Muon's as ``benchmarks/minutes.py`` chose them, AdamW's of the standard benchmarks' scripts."""
+"""By optimizer: Muon's as ``benchmarks/minutes.py`` chose them; AdamW's, and one's own, of the benchmarks' scripts."""
+ATTENTION = (
+    "la2former",
+    "la2former-local",
+    "la2former-global",
+    "la2former-lrsa",
+    "galerkin-transformer",
+    "transformer",
+)
+FAMILIES: dict[str, dict[str, float]] = {name: {"lr": 1.6e-2} for name in ATTENTION}
+FAMILIES |= {name: {"clip": 1.0} for name in ("lrsa", "flare", "lno")}
+"""What models are trained with otherwise than others by Muon, as ``benchmarks/minutes.py`` chose it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +71,7 @@ class FitRecipe(Settings):
     optimizer: str = "muon"
     """muon (matrices of blocks and steps by Muon, the rest by AdamW); adamw; or package.module:Class of your own."""
     lr: Positive | None = None
-    """Peak of the one-cycle learning rate; by default what fits the optimizer, and in studies the family of models."""
+    """Peak of the one-cycle learning rate; by default what fits the optimizer and the family of models."""
     lr_rest: Positive = 0.5
     """Of what Muon leaves to AdamW, as a multiple of lr."""
     lr_scalars: Positive = 1.0
@@ -68,7 +79,7 @@ class FitRecipe(Settings):
     weight_decay: Annotated[float, Range(0)] | None = None
     """Decoupled from the gradient; by default 0.1 with muon, 1e-5 with adamw."""
     clip: Positive | Literal["auto"] | None = "auto"
-    """Largest norm of the gradient, None for any; 0.1 by default, and in studies what fits the family of models."""
+    """Largest norm of the gradient, None for any; by default what fits the family of models."""
     pct_start: Part = 0.3
     """Part of the run in which the learning rate rises."""
     div: Positive = 25.0
@@ -97,16 +108,12 @@ class FitRecipe(Settings):
             said = ", ".join(f"{name}={value}" for name, value in given.items())
             raise ValueError(f"{said}; give exactly one of them")
 
-    def resolved(self, **defaults: float) -> Self:
-        """With values of ``lr``, ``weight_decay`` and ``clip``: where none is given, of ``defaults`` or the optimizer.
-
-        Raises:
-            ValueError: for an optimizer of a user's own without ``lr``.
-        """
-        known = {"weight_decay": 0.0, "clip": 0.1, **DEFAULTS.get(self.optimizer, {}), **defaults}
-        if self.lr is None and "lr" not in known:
-            raise ValueError(f"optimizer={self.optimizer!r} needs lr; only those of {list(DEFAULTS)} are known")
-        missing: dict[str, Any] = {name: known[name] for name in ("lr", "weight_decay") if getattr(self, name) is None}
+    def for_model(self, name: str) -> Self:
+        """With values of ``lr``, ``weight_decay`` and ``clip``: where none is given, of the optimizer and, with muon, of
+        the family of the model called ``name``."""
+        known: dict[str, Any] = {"clip": 0.1, **DEFAULTS.get(self.optimizer, DEFAULTS["adamw"])}
+        known |= FAMILIES.get(name, {}) if self.optimizer == "muon" else {}
+        missing = {key: known[key] for key in ("lr", "weight_decay") if getattr(self, key) is None}
         missing |= {"clip": known["clip"]} if self.clip == "auto" else {}
         return dataclasses.replace(self, **missing) if missing else self
 

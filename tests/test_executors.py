@@ -118,7 +118,7 @@ def test_errors_of_any_class_become_portable():
         pass
 
     assert repr(portable(Strange("no"), "it")) == "RuntimeError('it: Strange: no')"
-    assert repr(portable(FileNotFoundError("no"), "it")) == "OSError('it: no')"
+    assert repr(portable(FileNotFoundError("no"), "it")) == "FileNotFoundError('it: no')"
 
 
 def test_a_cluster_that_is_not_there(monkeypatch):

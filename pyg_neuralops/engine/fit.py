@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from ..models import model_name
 from ..normalize import Normalized
 from ..recipe import FitRecipe
 from .batches import Batches, draws_of_its_own, seed_draws
@@ -102,9 +103,10 @@ def fit(
         FloatingPointError: naming epoch and learning rate, if the loss becomes NaN.
         OSError: if ``out`` cannot be written.
     """
-    recipe = (FitRecipe(**settings) if recipe is None else dataclasses.replace(recipe, **settings)).resolved()
+    recipe = FitRecipe(**settings) if recipe is None else dataclasses.replace(recipe, **settings)
     task, out = SteadyField() if task is None else task, Path(out)
     _check_arguments(model, train_loader, val_loader, recipe, fabric)
+    recipe = recipe.for_model(model_name(model.model))
     if fabric is None:
         fabric = make_fabric(recipe)
         fabric.launch()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from ..models import model_name
 from ..normalize import Normalized
 from ..recipe import FitRecipe
 from .averaging import Averaging
@@ -34,7 +35,7 @@ class Loop:
     """
 
     def __init__(self, model: Normalized, task: Task, recipe: FitRecipe, seed: int, ranks: Ranks):
-        recipe = recipe.resolved()
+        recipe = recipe.for_model(model_name(model.model))
         self.fabric = ranks.fabric
         self._renew_scaler()
         self.model = self.fabric.strategy.precision.convert_module(self.fabric.to_device(model))

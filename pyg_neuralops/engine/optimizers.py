@@ -22,7 +22,7 @@ SCALARS = ("mask", "gate", "temperature")
 
 def optimizer_of(recipe: FitRecipe, model: nn.Module) -> Optimizer:
     """:func:`make_optimizer` as a recipe has it."""
-    recipe = recipe.resolved()
+    recipe = recipe.for_model("")
     assert recipe.lr is not None
     assert recipe.weight_decay is not None
     rates = {"lr_rest": recipe.lr_rest, "lr_scalars": recipe.lr_scalars}

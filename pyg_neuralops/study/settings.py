@@ -70,24 +70,6 @@ class Recipe(FitRecipe):
     normalize_pos: Mode = "channel"
     """Positions as encoders see them: one std per axis, one scalar for all (keeps the shape), or none (raw)."""
 
-    def for_model(self, name: str) -> Recipe:
-        """With numbers for what is not given, those of the family of the model called ``name``."""
-        return self.resolved(**(FAMILIES.get(name, {}) if self.optimizer == "muon" else {}))
-
-
-ATTENTION = (
-    "la2former",
-    "la2former-local",
-    "la2former-global",
-    "la2former-lrsa",
-    "galerkin-transformer",
-    "transformer",
-)
-LATENTS = ("lrsa", "flare", "lno")
-FAMILIES: dict[str, dict[str, float]] = {name: {"lr": 1.6e-2} for name in ATTENTION}
-FAMILIES |= {name: {"clip": 1.0} for name in LATENTS}
-"""What models are trained with otherwise than others, as ``benchmarks/minutes.py`` chose it."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice(Settings):

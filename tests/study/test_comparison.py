@@ -101,8 +101,7 @@ def test_models_and_seeds_come_later(comparison, tmp_path, caplog):
     # Not even after a table without it: the run knows its own settings.
     caplog.clear()
     compare(replace(comparison, models=("graph-sage",), overrides={}), progress=False)
-    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert "not in the table" in said
+    (said,) = [record.getMessage() for record in caplog.records if "not in the table" in record.getMessage()]
     assert str(out / "narrow" / "seed1") in said
     assert "graph-sage" not in said
     with pytest.raises(ValueError, match="holds another run"):
@@ -261,7 +260,7 @@ def test_settings_of_one_model_reach_its_run(comparison, tmp_path):
     for run, raw in zip(results["runs"], (False, True), strict=True):
         pos = load_model(tmp_path / "out" / run["model"] / "seed0" / "best.safetensors").pos
         assert (pos.mean.abs().max() == 0 and (pos.std == 1).all()) == raw
-        cycle = OneCycle(3e-3, 0.9, 1e4) if raw else OneCycle(1e-3)
+        cycle = OneCycle(3e-3, 0.9, 1e4) if raw else OneCycle(8e-3)
         assert run["history"][0]["lr"] == pytest.approx(cycle(3 / 4 / 2)[0])  # the last of four batches
 
 

@@ -84,7 +84,8 @@ def test_any_number_of_jobs_has_the_same_results(comparison, tmp_path, one_threa
     before = dict(os.environ)
     with caplog.at_level("INFO"):
         compare(two, jobs=2)
-    said = [record.getMessage() for record in caplog.records if "s of training" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "test error" in record.getMessage()]
+    said = [line for line in said if line.startswith("[")]
     assert [line[:5] for line in said] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
     assert dict(os.environ) == before
     with ThreadPoolExecutor(2) as pool:
