@@ -109,8 +109,8 @@ class FitRecipe(Settings):
             raise ValueError(f"{said}; give exactly one of them")
 
     def for_model(self, name: str) -> Self:
-        """With values of ``lr``, ``weight_decay`` and ``clip``: where none is given, of the optimizer and, with muon, of
-        the family of the model called ``name``."""
+        """With values of ``lr``, ``weight_decay`` and ``clip``: where none is given, the optimizer's and, with muon,
+        those of the family of the model called ``name``."""
         known: dict[str, Any] = {"clip": 0.1, **DEFAULTS.get(self.optimizer, DEFAULTS["adamw"])}
         known |= FAMILIES.get(name, {}) if self.optimizer == "muon" else {}
         missing = {key: known[key] for key in ("lr", "weight_decay") if getattr(self, key) is None}
