@@ -13,6 +13,7 @@ Lion and SOAP come from the package pytorch-optimizer, and are left out where it
 from __future__ import annotations
 
 import argparse
+import collections
 import copy
 import dataclasses
 import functools
@@ -298,6 +299,8 @@ def main() -> None:
     except TimeoutError:
         print(f"the limit of {args.limit:g} min is reached; the results are those of what is finished", flush=True)
     runs = finite([{key: row[key] for key in row if key != "environment"} for row in study.rows.values()])
+    states = [row["environment"]["git"] or {} for row in study.rows.values()]
+    commits = collections.Counter(f"{it.get('hash')}{', changed' * bool(it.get('dirty'))}" for it in states)
     tables = {"final": final.tables(), "long": long.tables()}
     for table in tables.values():
         show(table)
@@ -308,6 +311,7 @@ def main() -> None:
         "seeds": {"screening": 0, "final": SEEDS},
     }
     content["pytorch-optimizer"] = importlib.metadata.version("pytorch-optimizer") if THEIRS else None
+    content["runs_by_commit"] = dict(commits)
     content |= {"planned_runs": [most, finals, longs], "wall_minutes": sum(row["wall_seconds"] for row in runs) / 60}
     content |= {"data": {problem: splits(problem).info for problem in PROBLEMS}, "finalists": chosen, **tables}
     content |= {"screening": {family: finite(screen.rows) for family, screen in screens.items()}, "runs": runs}
