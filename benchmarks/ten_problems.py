@@ -118,13 +118,15 @@ def main() -> None:
         results = compare(settings, jobs=options.jobs)
         errors = {label: [found["test"]["mean"]] for label, found in results["baselines"].items() if "test" in found}
         seconds: dict[str, list[float]] = {}
+        steps: dict[str, list[int]] = {}
         for run in results["runs"]:
             errors.setdefault(run["model"], []).append(run["test"]["mean"])
             seconds.setdefault(run["model"], []).append(run["train_seconds"])
+            steps.setdefault(run["model"], []).append(sum(row["batches"] for row in run["history"]))
         tables[name] = {
             "errors": errors,
             "train_seconds": seconds,
-            "steps": {run["model"]: sum(row["batches"] for row in run["history"]) for run in results["runs"]},
+            "steps": steps,
             "parameters": {run["model"]: run["parameters"] for run in results["runs"]},
             "settings": settings.to_dict(),
         }

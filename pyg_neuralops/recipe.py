@@ -21,7 +21,7 @@ BUDGETS = ("epochs", "steps", "seconds")
 MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "accumulate")
 """Fields that say where and in which parts a run computes, and are no part of what it comes to."""
 DEFAULTS = {"muon": {"lr": 8e-3, "weight_decay": 0.1}, "adamw": {"lr": 1e-3, "weight_decay": 1e-5}}
-"""By optimizer: Muon's as ``benchmarks/minutes.py`` chose them; AdamW's, and one's own, of the benchmarks' scripts."""
+"""By optimizer: Muon's after ``benchmarks/minutes.py``; AdamW's, and one's own, of the standard benchmarks' scripts."""
 ATTENTION = (
     "la2former",
     "la2former-local",
@@ -32,7 +32,8 @@ ATTENTION = (
 )
 FAMILIES: dict[str, dict[str, float]] = {name: {"lr": 1.6e-2} for name in ATTENTION}
 FAMILIES |= {name: {"clip": 1.0} for name in ("lrsa", "flare", "lno")}
-"""What models are trained with otherwise than others by Muon, as ``benchmarks/minutes.py`` chose it."""
+"""What models are trained with otherwise than others by Muon: ``benchmarks/minutes.py`` tuned la2former, lrsa and
+mesh-graph-net, and the other models of each family have the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecipe(Settings):
-    """How weights are trained. The defaults are for budgets of minutes, as ``benchmarks/minutes.py`` chose them.
+    """How weights are trained. The defaults are for budgets of minutes (``benchmarks/minutes.py``).
 
     Raises:
         ValueError: for a value out of range, or unless exactly one budget is given.

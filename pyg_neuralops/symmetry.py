@@ -29,18 +29,18 @@ class SymmetryAverage(nn.Module):
     Shapes: as the model, for samples and batches.
 
     Raises:
-        ValueError: in forward, for a group that has no end or is none; as :meth:`RandomSymmetry.moved`.
+        ValueError: for matrices that are no group; in forward, for a group that has no end, and as
+            :meth:`RandomSymmetry.moved`.
     """
 
     def __init__(self, model: nn.Module, symmetry: RandomSymmetry):
         super().__init__()
+        if isinstance(symmetry.group, Tensor):
+            check_closed(symmetry.group, symmetry.group.shape[1])
         self.model, self.symmetry = model, symmetry
 
     def forward(self, data: Data) -> Tensor:
-        group, dim = self.symmetry.group, data.pos.shape[1]
-        if isinstance(group, Tensor):
-            check_closed(group, dim)
-        turns, data = elements(group, dim), copy.copy(data)
+        turns, data = elements(self.symmetry.group, data.pos.shape[1]), copy.copy(data)
         data.y = None  # targets are not moved
         moved = (self.model(self.symmetry.moved(data, turn)) for turn in turns)
         found = [self.symmetry.back(values, data, turn) for values, turn in zip(moved, turns, strict=True)]

@@ -28,6 +28,12 @@ def die(number):
     if number == 1:
         os._exit(9)
     return number
+def fork(number):
+    import multiprocessing
+    child = multiprocessing.get_context("fork").Process(target=int)
+    child.start()
+    child.join(30)
+    return child.exitcode
 def wait(path):
     Path(path).with_suffix(".begun").touch()
     while not Path(path).exists():
@@ -53,6 +59,15 @@ def test_pieces_in_processes_and_threads(work, tmp_path, monkeypatch):
         with pool:
             found = run_pieces(pool, work.square, {f"number {n}": (n,) for n in range(5)}, seen.__setitem__)
         assert found == seen == {f"number {n}": (n**2, "1", str(tmp_path), sys.argv) for n in range(5)}
+
+
+def test_a_piece_may_fork_processes_of_its_own_and_no_file_beside_it_hides_a_package(work, tmp_path, monkeypatch):
+    """As loaders with workers do."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "queue.py").write_text("raise ImportError")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with Processes(1) as pool:
+        assert pool.submit(work.fork, 0).result(60) == 0
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ class Train:
         from ..executors import cluster_executor
         from ..models import build_model, model_name
         from ..resolve import resolve
-        from ..study.data import load_splits
+        from ..study.data import Splits, load_splits
         from ..study.notes import gaps
         from ..study.run import assembled, check_run_folder, prepare, train_run
         from ..study.table import show
@@ -66,8 +66,12 @@ class Train:
         ranks.first(lambda: check_run_folder(out))
         if self.replace and self.from_ is None:
             raise ValueError(f"replace={list(self.replace)} needs --from")
-        with cluster_executor(self.data.cluster) as executor:
-            splits = ranks.lead(lambda: load_splits(self.data.choice(self.data.dataset), executor))
+
+        def load() -> Splits:
+            with cluster_executor(self.data.cluster) as executor:
+                return load_splits(self.data.choice(self.data.dataset), executor)
+
+        splits = ranks.lead(load)
         if self.from_ is None:
             name, kwargs = self.model, dataclasses.asdict(self.size)
         else:

@@ -48,7 +48,8 @@ class Mesh:
         ``pos [N, D]`` raw positions; ``coords [N, D]`` scaled positions, for encoders only; ``batch [N]``
         sample of each node; ``sizes [B]`` nodes per sample; ``slot [N]`` and ``filled [B, L]`` describe the
         padded form and are None when all samples have one size; ``weight [N]`` nodal weights over their mean in the
-        sample, None where nodes count alike; ``edge_index [2, E]``, ``edge_attr [E, A]``
+        sample, None where nodes count alike, and ``log_weight [N]``, what a softmax over nodes adds to their scores so
+        that it estimates integrals (arXiv 2406.06486); ``edge_index [2, E]``, ``edge_attr [E, A]``
         mesh edges; ``patches`` see :class:`Patches`; ``inputs [N, F]`` what the model was given, where its mixers read
         that too.
 
@@ -67,6 +68,7 @@ class Mesh:
     patches: Patches | None = None
     inputs: Tensor | None = None
     weight: Tensor | None = None
+    log_weight: Tensor | None = None
     grid_shape: tuple[int, ...] | None = None
     lengths: tuple[int, ...] | None = None
 
@@ -111,7 +113,9 @@ class Mesh:
             )
         if weight is not None:
             mean = weight.new_zeros(len(sizes)).index_add(0, batch, weight) / sizes
+            mean = mean.clamp_min(torch.finfo(mean.dtype).tiny)  # where all weigh nothing they weigh alike
             weight = (weight / mean.index_select(0, batch)).clamp_min(LEAST_WEIGHT).detach()
+        log_weight = None if weight is None else weight.log()
         coords = data.get("coords")
         return cls(
             pos=pos,
@@ -122,16 +126,12 @@ class Mesh:
             filled=filled,
             edge_index=data.get("edge_index"),
             edge_attr=data.get("edge_attr"),
-            patches=None if data.get("patch_index") is None else _patches(data, weight),
+            patches=None if data.get("patch_index") is None else _patches(data, log_weight),
             weight=weight,
+            log_weight=log_weight,
             grid_shape=common_shape(data.get("grid_shape")),
             lengths=lengths,
         )
-
-    @property
-    def log_weight(self) -> Tensor | None:
-        """What a softmax over nodes adds to their scores, ``[N]``: it then estimates integrals (arXiv 2406.06486)."""
-        return None if self.weight is None else self.weight.log()
 
     def dense(self, x: Tensor) -> Tensor:
         """``[N, ...] -> [B, L, ...]``, L the largest sample: a view for equal sizes, else zero-padded."""
@@ -146,10 +146,9 @@ class Mesh:
         return x if self.slot is None else x.index_select(0, self.slot)
 
 
-def _patches(data: Data, weight: Tensor | None) -> Patches:
+def _patches(data: Data, log_weight: Tensor | None) -> Patches:
     tiles = None
     if data.get("tile_bits") is not None:
-        log_weight = None if weight is None else weight.log()
         tiles = EdgeTiles.from_dict(data.to_dict()).with_bias(data.pos.dtype, log_weight)
     # One box for all samples: their patch_key says so.
     period = None if data.get("patch_period") is None else data.patch_period[0]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 from torch_geometric.data import Data
 
+from ..data.draws import seed_draws
 from .ranks import Ranks
 
 
@@ -91,27 +89,3 @@ class Batches:
         numbers = range(self.ranks.rank, len(batches), self.ranks.size)
         self.pieces[:] = [batches[number] for number in numbers]
         return [len(batch) for batch in batches], zip(numbers, self.loader, strict=True)
-
-
-def seed_draws(*numbers: int) -> None:
-    """Seed the global generators of torch, Python and NumPy, from which models and transforms draw."""
-    # Hashed, because neighbouring seeds and epochs must not give related numbers.
-    state = np.random.SeedSequence(numbers).generate_state(2, np.uint64)
-    torch.manual_seed(int(state[0] >> 1))
-    random.seed(int(state[1]))
-    np.random.seed(int(state[1]) % 2**32)  # noqa: NPY002  (what others' transforms draw from)
-
-
-@contextmanager
-def draws_of_its_own() -> Iterator[None]:
-    """Leave the global generators as they were, errors included."""
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    try:
-        yield
-    finally:
-        torch.set_rng_state(states[0])
-        random.setstate(states[1])
-        np.random.set_state(states[2])  # noqa: NPY002
-        for device, state in enumerate(devices):
-            torch.cuda.set_rng_state(state, device)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import DataLoader
 
+from ..data.draws import draws_of_its_own
 from ..normalize import Normalized
 from ..recipe import FitRecipe
-from .batches import Batches, draws_of_its_own
+from .batches import Batches
 from .loop import Loop
 from .memory import peak_memory, reset_peak_memory
 from .ranks import Ranks

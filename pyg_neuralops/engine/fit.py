@@ -16,10 +16,11 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from ..data.draws import draws_of_its_own, seed_draws
 from ..models import model_name
 from ..normalize import Normalized
 from ..recipe import FitRecipe
-from .batches import Batches, draws_of_its_own, seed_draws
+from .batches import Batches
 from .identity import Identity, check_comparable, check_same, identity
 from .loggers import Logger, telling
 from .loop import Loop, mean_error

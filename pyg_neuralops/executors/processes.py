@@ -37,7 +37,10 @@ class Processes(ThreadPoolExecutor):
         super().__init__(count)
         environment = {**os.environ, **dict.fromkeys(THREADS, "1")}  # read by libraries as they are loaded
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        command = [sys.executable, "-c", "from pyg_neuralops.executors.processes import serve; serve()", *sys.argv]
+        # No file of the current folder hides a package: pieces see to what is importable there.
+        first = "import sys; sys.path[:] = filter(None, sys.path)"
+        serving = f"{first}; from pyg_neuralops.executors.processes import serve; serve()"
+        command = [sys.executable, "-c", serving, *sys.argv]
         pipe = subprocess.PIPE
         self._workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment) for _ in range(count)]
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
@@ -81,9 +84,11 @@ def serve() -> None:
     sys.argv.pop(0)  # what is left is the command line of the process that started this one
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a piece prints must not be taken for an answer
+    source = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # which a process that a piece forks closes: nobody may hold it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; we end with the first
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    threading.Thread(target=_listen, args=(source, tasks), daemon=True).start()
     while True:
         try:
             function, args, kwargs = pickle.loads(tasks.get())  # noqa: S301  (of the process that started this one)

@@ -22,7 +22,8 @@ class GraphMixer(Layer):
     Shapes: ``x [N, C], mesh -> [N, C]``.
 
     Raises:
-        ValueError: for an unknown graph, or edge attributes asked of patches; in forward, if patches are not there.
+        ValueError: for an unknown graph, or edge attributes asked of patches or beside weights; in forward, if patches
+            are not there.
     """
 
     def __init__(self, conv: nn.Module, *, graph: str = "mesh", edge_attr: bool = False, weight: bool = False):
@@ -31,6 +32,8 @@ class GraphMixer(Layer):
             raise ValueError(f"graph={graph!r}; choose from {list(GRAPHS)}")
         if edge_attr and graph != "mesh":
             raise ValueError("edge_attr=True needs graph='mesh'; patches carry no attributes")
+        if edge_attr and weight:
+            raise ValueError("edge_attr=True and weight=True; a convolution here takes one of them")
         self.conv, self.graph, self.edge_attr, self.weight = conv, graph, edge_attr, weight
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:

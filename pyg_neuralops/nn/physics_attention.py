@@ -31,7 +31,7 @@ class PhysicsAttention(Layer):
         structured: whether nodes form grids (``data.grid_shape``). pos_dim: axes of the grid.
 
     Shapes: ``x [N, C], mesh -> [N, C]``. Padding has weight 0 in every slice. With ``mesh.weight`` m the two sums that
-    make s are those of m_i w_ig, without the small number.
+    make s are those of m_i w_ig, with a small part of all weight in place of the small number.
 
     Raises:
         ValueError: if heads does not divide channels or num_slices < 1.
@@ -75,11 +75,9 @@ class PhysicsAttention(Layer):
         weight = self.slice_weights(u, mesh)  # [B, H, L, G]
         measure = None if mesh.weight is None else mesh.dense(mesh.weight.to(f.dtype))[:, None, :, None]  # [B, 1, L, 1]
         token = weight.transpose(2, 3) @ (f if measure is None else f * measure)  # [B, H, G, d]
-        if measure is None:
-            token = token / (weight.sum(2)[..., None] + 1e-5)
-        else:
-            total = weight.transpose(2, 3) @ measure  # [B, H, G, 1]
-            token = token / total.clamp_min(torch.finfo(total.dtype).tiny)
+        total = weight.sum(2)[..., None] if measure is None else weight.transpose(2, 3) @ measure  # [B, H, G, 1]
+        # With weights a part of them all, as splitting a node changes their number.
+        token = token / (total + (1e-5 if measure is None else 1e-8 * total.sum(2, keepdim=True)))
         token = F.scaled_dot_product_attention(*self.qkv(token).chunk(3, -1))
         return self.out(to_flat(weight @ token, mesh).flatten(1))
 

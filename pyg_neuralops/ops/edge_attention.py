@@ -68,7 +68,7 @@ def edge_attention(
         if direction is not None:
             score = score + (direction.index_select(0, target) * offset[:, None]).sum(-1)
     if log_weight is not None:
-        score = score + log_weight[source, None].to(score.dtype)
+        score = score + log_weight.index_select(0, source)[:, None].to(score.dtype)
     rows = target[:, None].expand_as(score)
     largest = torch.full_like(score[:1], -torch.inf).expand(len(q), -1)
     largest = largest.scatter_reduce(0, rows, score.detach(), "amax")  # [N, H]

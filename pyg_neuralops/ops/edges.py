@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch_geometric.utils import scatter
 
 
 def edge_offsets(pos: Tensor, edge_index: Tensor, period: Tensor | None = None) -> Tensor:
@@ -62,5 +63,4 @@ def edge_shares(weight: Tensor, edge_index: Tensor) -> Tensor:
     """
     source, target = edge_index
     w = weight.index_select(0, source)
-    total = weight.new_zeros(len(weight)).index_add(0, target, w)
-    return w * torch.bincount(target, minlength=len(weight)).to(w)[target] / total[target]
+    return w / scatter(w, target, 0, len(weight), "mean").index_select(0, target)

@@ -31,7 +31,7 @@ from .settings import Comparison
 log = logging.getLogger(__name__)
 # Where results and data lie, who made the data and how they are loaded do not change a result, and models and seeds may
 # come and go: each run is checked by itself.
-LOADING = ("root", "workers", "on_disk", "loader_workers", "pin_memory")
+LOADING = ("root", "workers", "loader_workers", "pin_memory")
 NOT_COMPARED = ("out", *LOADING, "models", "overrides", "seeds", "seed", "metrics", *SHARED)
 
 

@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 from pyg_neuralops.data import Mesh, MeshData, nodal_weights
 from pyg_neuralops.inside import patch_attention
 from pyg_neuralops.models import MODELS, build_model
-from pyg_neuralops.nn import limit_memory
+from pyg_neuralops.nn import GraphMixer, PhysicsAttention, limit_memory
 from pyg_neuralops.ops import EdgeTiles
 from pyg_neuralops.testing import assert_batch_invariant, assert_gradients, random_mesh
 
@@ -144,6 +144,29 @@ def test_auto_takes_weights_where_they_are(name):
         assert torch.equal(outputs("auto", data), outputs(False, data))
 
 
+def test_a_slice_without_nodes_has_finite_gradients():
+    torch.manual_seed(0)
+    attention = PhysicsAttention(16, heads=2, num_slices=4)
+    with torch.no_grad():
+        attention.slices.bias[1] = -60.0
+    x = torch.randn(30, 16, requires_grad=True)
+    data = random_mesh(30)
+    data.weight = torch.rand(30) + 0.5
+    for measure in (False, True):
+        (1e4 * attention(x, Mesh.from_data(data, measure)).square().mean()).backward()
+        assert x.grad.isfinite().all()
+
+
+def test_a_batch_mate_that_weighs_nothing_is_taken_for_equal_weights():
+    samples = [random_mesh(12, seed=seed) for seed in range(2)]
+    for sample, weight in zip(samples, (0.0, 2.0), strict=True):
+        sample.weight = torch.full([12], weight)
+    batch = Batch.from_data_list(samples)
+    mesh = Mesh.from_data(batch, True)
+    assert mesh.log_weight[:12].unique().numel() == 1
+    torch.testing.assert_close(mesh.log_weight[12:], torch.zeros(12))
+
+
 def test_wrong_use_is_named():
     with pytest.raises(ValueError, match=r"no weight; measure=True .*transforms.NodeWeights"):
         model("lrsa")(random_mesh(20, dtype=torch.float64))
@@ -153,6 +176,8 @@ def test_wrong_use_is_named():
         with pytest.raises(ValueError, match=r"measure=True; .* does not count nodes by weight"):
             build_model(name, in_channels=1, out_channels=1, measure=True)
     assert model("flare", "auto").config["measure"] == "auto"
+    with pytest.raises(ValueError, match="edge_attr=True and weight=True"):
+        GraphMixer(torch.nn.Linear(4, 4), edge_attr=True, weight=True)
 
 
 def refined(n, part):

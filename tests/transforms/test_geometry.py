@@ -113,6 +113,18 @@ def test_the_search_finds_the_closest_of_facets_of_very_different_sizes(corners)
     torch.testing.assert_close(closest_offsets(points, facets).norm(dim=1), every.amin(0), rtol=1e-13, atol=0)
 
 
+def test_collapsed_cells_share_their_sides_with_others():
+    """A wedge written as a hexahedron beside a tetrahedron, and beside another such wedge."""
+    pos = torch.rand(7, 3)
+    wedge = torch.tensor([[0, 1, 2, 2, 3, 4, 5, 5]]).t()
+    found = boundary_sides(MeshData(pos=pos, hex=wedge, tet=torch.tensor([[0, 2, 1, 6]]).t()))
+    sides = sorted(sorted(set(side)) for part in found for side in part.tolist())
+    assert sides == [[0, 1, 3, 4], [0, 1, 6], [0, 2, 3, 5], [0, 2, 6], [1, 2, 4, 5], [1, 2, 6], [3, 4, 5]]
+    other = torch.tensor([[1, 2, 0, 0, 6, 7, 8, 8]]).t()
+    (quads,) = boundary_sides(MeshData(pos=torch.rand(9, 3), hex=torch.cat([wedge, other], 1)))
+    assert [0, 1, 2] not in [sorted(set(side)) for side in quads.tolist()]
+
+
 def test_distances_know_holes_and_marks():
     pos, quad = unit_grid(9, 9)
     hole = ((pos[quad].mean(0) - 0.5).abs() < 0.2).all(1)

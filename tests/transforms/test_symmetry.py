@@ -224,7 +224,7 @@ def test_a_group_of_ones_own_is_checked():
     torch.testing.assert_close(turned, model(data) @ hexagon[1].double().mT, atol=1e-6, rtol=0)
     known(data)
     with pytest.raises(ValueError, match="no group: the product of 1 and 1"):
-        SymmetryAverage(Anything(2, 2), RandomSymmetry(hexagon[:2]))(data)
+        SymmetryAverage(Anything(2, 2), RandomSymmetry(hexagon[:2]))
     with pytest.raises(ValueError, match="'rotations' has no end"):
         SymmetryAverage(Anything(2, 2), RandomSymmetry())(data)
     with pytest.raises(ValueError, match="matrix 0 of the group is not orthogonal"):
