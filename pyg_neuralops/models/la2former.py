@@ -60,7 +60,7 @@ class LA2Former(Patched, BlockStack):
             learned filter on the lowest modes of the mesh, :class:`SpectralMixer`), "fourier" (FNO's layer, grids
             only), or "none"; or several of them but "none", ("efficient", "lrsa"), all beside the local path.
         fusion: "concat" (paper) or "gate".
-        coords: whether the encoder sees positions, or "reference-grid" (:class:`Positions`).
+        coords: whether the encoder sees positions, "reference-grid" or "fourier" (:class:`Positions`).
         ratio: of the feed-forwards, those of the latents included.
         num_latents: M of "lrsa".
         modes: kept by "laplacian", in all; "fourier" keeps the D-th root of it on each axis, rounded.
