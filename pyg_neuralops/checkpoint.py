@@ -22,6 +22,7 @@ from .models.rebuilt import check_rebuilt
 from .models.transfer import PARTS, transfer
 from .normalize import PARTS as NORMALIZERS
 from .normalize import Normalized, Normalizer
+from .quantiles import Quantiles
 from .transforms.patch_settings import current_settings, foreign_metric
 
 
@@ -151,6 +152,8 @@ def restore(
         if {f"{field}.mean", f"{field}.std"} <= set(tensors):
             parts[field] = Normalizer(tensors[f"{field}.mean"].clone(), tensors[f"{field}.std"].clone())
     try:
+        if "pos.knots" in tensors:
+            parts["pos"] = Quantiles(tensors["pos.knots"].clone())
         if name in MODELS:  # a stranger's settings, perhaps: look at the sizes before memory is taken
             found = {key.removeprefix("model."): tuple(t.shape) for key, t in tensors.items() if key[:6] == "model."}
             needed = declared_shapes(name, config, len(found))

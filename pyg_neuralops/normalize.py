@@ -15,6 +15,7 @@ from .data.prepared import own_edge_attr, settled
 from .models import External
 from .models.base import precision
 from .normalizer import MODES, Moments, Moving, Normalizer
+from .quantiles import Quantiles
 from .residual import Residual
 
 __all__ = ["ENCODED", "INPUTS", "PARTS", "Normalized", "Normalizer", "normalized"]
@@ -22,6 +23,7 @@ __all__ = ["ENCODED", "INPUTS", "PARTS", "Normalized", "Normalizer", "normalized
 INPUTS = ("x", "theta", "time")
 ENCODED = (*INPUTS, "edge_attr")
 PARTS = (*ENCODED, "own_edge_attr", "y", "pos")
+POSITION_MODES = (*MODES, "quantile")
 
 
 class Normalized(nn.Module):
@@ -107,12 +109,15 @@ class Normalized(nn.Module):
 
 
 def position_normalizer(positions: Callable[[], Iterable[Tensor]], found: Moments, mode: str) -> Normalizer:
-    """Mean and scale of positions: "channel" (an axis each), "scalar" (one scale, which keeps the shape), or "none".
+    """Mean and scale of positions: "channel" (an axis each), "scalar" (one scale, which keeps the shape), "none", or
+    "quantile" (:class:`Quantiles`).
 
     Args:
-        positions: gives a stream of them, ``[N, D]`` each; asked for with "scalar".
+        positions: gives a stream of them, ``[N, D]`` each; asked for with "scalar" and "quantile".
         found: their moments.
     """
+    if mode == "quantile":
+        return Quantiles.of_positions(positions())
     if mode != "scalar":
         return Normalizer.of(found, mode)
     mean = Normalizer.of(found).mean
@@ -134,7 +139,7 @@ def normalized(
 
     Args:
         model: a model of this library, or any ``nn.Module`` with ``forward(data) -> [N, out_channels]``.
-        samples: the training samples; read once (twice with ``pos="scalar"``), and none is kept.
+        samples: the training samples; read once (twice for ``pos`` "scalar" and "quantile"), and none is kept.
         x, y: mode of the input and target fields ("channel", "scalar" or "none").
         pos: of what the encoder sees of positions, :func:`position_normalizer`; distances to a reference grid want
             "channel", as the grid is laid out for standardised positions.
@@ -148,9 +153,9 @@ def normalized(
         raise ValueError("there is no training sample to fit normalisers to")
     model, change = External.around(model), Residual.of(residual)
     dtype = precision(model)
-    for mode in (x, y, pos):
-        if mode not in MODES:
-            raise ValueError(f"mode={mode!r}; choose from {list(MODES)}")
+    for mode, known in ((x, MODES), (y, MODES), (pos, POSITION_MODES)):
+        if mode not in known:
+            raise ValueError(f"mode={mode!r}; choose from {list(known)}")
     streams: dict[str, Moving] = {}
     own = False
     for index, sample in enumerate(checked(samples, dtype=dtype)):

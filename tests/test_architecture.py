@@ -21,12 +21,13 @@ OPEN = {
     "transforms": {"ops", "data"},
     "symmetry": {"transforms"},
     "normalizer": set(),
+    "quantiles": {"normalizer"},
     "residual": set(),
-    "normalize": {"data", "models", "normalizer", "residual"},
+    "normalize": {"data", "models", "normalizer", "quantiles", "residual"},
     "datasets": {"solvers", "data", "transforms"},
     "nn": {"ops", "data", "transforms"},
     "models": {"ops", "data", "transforms", "nn"},
-    "checkpoint": {"data", "transforms", "models", "normalize"},
+    "checkpoint": {"data", "transforms", "models", "normalize", "quantiles"},
     "testing": {"ops", "data", "transforms", "nn", "models"},
     "engine": {
         "recipe",
@@ -42,7 +43,7 @@ OPEN = {
     },
     "plotting": {"data"},
     "inside": {"ops", "data", "nn"},
-    "study": {"__init__", "recipe", "data", "datasets", "transforms", "metrics", "normalize"}
+    "study": {"__init__", "recipe", "data", "datasets", "transforms", "metrics", "normalize", "quantiles"}
     | {"models", "engine", "checkpoint", "plotting", "executors"},
 }
 

@@ -55,9 +55,11 @@ PATCHES = (
     *("tile_query_index", "tile_key_index", "tile_num_queries", "tile_num_keys", "tile_bits", "tile_reach"),
 )
 """What ``KNNPatches`` writes."""
+MODES = ("mode_values", "mode_weight", "eigenvalues", "mode_key")
+"""What ``LaplacianModes`` writes."""
 RESERVED = ("batch", "ptr", "num_nodes", "coords", "settled", "y_scale")
 """What batches, models and tasks write on copies of samples; no sample that is stored has them."""
-PREPARED = frozenset([*PATCHES, *RESERVED, "edge_key", "weight_key"])
+PREPARED = frozenset([*PATCHES, *MODES, *RESERVED, "edge_key", "weight_key"])
 _PREPARED = Field("prepared", (), "made by prepare", real=False)
 _NODE = Field("node", ("N", "..."), "a node field of your own")
 

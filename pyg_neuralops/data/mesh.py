@@ -41,6 +41,20 @@ class Patches:
 
 
 @dataclass(frozen=True)
+class Modes:
+    """The lowest eigenfunctions of the Laplacian on each mesh of a flat batch.
+
+    Shapes:
+        ``values [N, M]``; ``weight [N]`` shares of the domain, in whose scalar product they are orthonormal;
+        ``eigenvalues [B, M]``, rising, without unit.
+    """
+
+    values: Tensor
+    weight: Tensor
+    eigenvalues: Tensor
+
+
+@dataclass(frozen=True)
 class Mesh:
     """Geometry and graphs of a flat batch; made once per forward, read by every mixer.
 
@@ -50,8 +64,8 @@ class Mesh:
         padded form and are None when all samples have one size; ``weight [N]`` nodal weights over their mean in the
         sample, None where nodes count alike, and ``log_weight [N]``, what a softmax over nodes adds to their scores so
         that it estimates integrals (arXiv 2406.06486); ``edge_index [2, E]``, ``edge_attr [E, A]``
-        mesh edges; ``patches`` see :class:`Patches`; ``inputs [N, F]`` what the model was given, where its mixers read
-        that too.
+        mesh edges; ``patches`` see :class:`Patches`, ``modes`` :class:`Modes`; ``inputs [N, F]`` what the model was
+        given, where its mixers read that too.
 
     Not tensors: ``grid_shape`` nodes per axis where every sample is a structured grid of this shape, else None;
     ``lengths`` the sizes on the host, where going sample by sample is cheaper than padding, else None.
@@ -66,6 +80,7 @@ class Mesh:
     edge_index: Tensor | None = None
     edge_attr: Tensor | None = None
     patches: Patches | None = None
+    modes: Modes | None = None
     inputs: Tensor | None = None
     weight: Tensor | None = None
     log_weight: Tensor | None = None
@@ -127,6 +142,7 @@ class Mesh:
             edge_index=data.get("edge_index"),
             edge_attr=data.get("edge_attr"),
             patches=None if data.get("patch_index") is None else _patches(data, log_weight),
+            modes=_modes(data),
             weight=weight,
             log_weight=log_weight,
             grid_shape=common_shape(data.get("grid_shape")),
@@ -153,6 +169,12 @@ def _patches(data: Data, log_weight: Tensor | None) -> Patches:
     # One box for all samples: their patch_key says so.
     period = None if data.get("patch_period") is None else data.patch_period[0]
     return Patches(data.patch_index, data.patch_reach, period, tiles)
+
+
+def _modes(data: Data) -> Modes | None:
+    if data.get("mode_values") is None:
+        return None
+    return Modes(data.mode_values, data.mode_weight, data.eigenvalues)
 
 
 def common_shape(found: Any) -> tuple[int, ...] | None:
@@ -195,5 +217,6 @@ def _register(cls: type, static: tuple[str, ...] = (), dropped: tuple[str, ...] 
 
 
 _register(Patches)
+_register(Modes)
 # Lengths would tie an exported graph to the sizes of one batch.
 _register(Mesh, static=("grid_shape",), dropped=("lengths",))

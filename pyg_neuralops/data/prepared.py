@@ -110,7 +110,7 @@ def following(data: Data) -> Data:
     """A copy whose reach and edge attributes carry gradients to ``pos``, where it asks for some; else ``data``.
 
     What stands with a sample is constant; here it is made again from the positions, for the same neighbours. A user's
-    own ``edge_attr`` is left as it is.
+    own ``edge_attr`` is left as it is, and modes of the Laplacian stay constants.
     """
     if not (data.pos.requires_grad and torch.is_grad_enabled()):
         return data
@@ -128,7 +128,7 @@ def settled(data: Data) -> Data:
     """A copy to be encoded and handed to a model: its geometry was checked, and carries gradients where asked for."""
     data = copy.copy(following(data))
     data.settled = True
-    for name in ("patch_key", "edge_key"):
+    for name in ("patch_key", "edge_key", "mode_key"):
         found = data.get(name)
         if found is not None:
             keys = [found] if isinstance(found, str) else found

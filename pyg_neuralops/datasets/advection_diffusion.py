@@ -39,6 +39,7 @@ class AdvectionDiffusion(PDEDataset):
 
     name = "advection-diffusion"
     version = 1
+    symmetry: ClassVar = {"group": "isometries", "vectors": {"x": [(0, 1)]}}
     solver = "pyg_neuralops.solvers.advection_diffusion:sample_advection_diffusion"
     packages = ("numpy", "scipy", "scikit-fem")
     names: ClassVar = {

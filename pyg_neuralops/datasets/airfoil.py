@@ -13,6 +13,7 @@ import torch
 from ..data import MeshData
 from ..solvers.euler import require_numba
 from .grid import grid_quads
+from .mirrors import MIRROR_Y
 from .pde_dataset import PDEDataset
 
 OFFICIAL_SHAPE = (221, 51)
@@ -54,6 +55,7 @@ class Airfoil(PDEDataset):
 
     name = "airfoil"
     version = 1
+    symmetry: ClassVar = {"group": MIRROR_Y}
     solver = "pyg_neuralops.solvers.airfoil:sample_airfoil"
     packages = ("numpy", "scipy", "numba")
     names: ClassVar = {"pos": ("x", "y"), "y": ("mach_number",)}

@@ -39,6 +39,7 @@ class AnisotropicDiffusion(PDEDataset):
 
     name = "anisotropic-diffusion"
     version = 1
+    symmetry: ClassVar = {"group": "mirrors", "odd": {"x": [3]}}  # sin 2a; other turns would mix it with cos 2a
     solver = "pyg_neuralops.solvers.anisotropic_diffusion:sample_anisotropic_diffusion"
     packages = ("numpy", "scipy", "scikit-fem")
     names: ClassVar = {

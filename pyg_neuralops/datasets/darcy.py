@@ -45,6 +45,7 @@ class Darcy(PDEDataset):
 
     name = "darcy"
     version = 2
+    symmetry: ClassVar = {"group": "square"}
     solver = "pyg_neuralops.solvers.darcy:sample_darcy"
     names: ClassVar = {"pos": ("x", "y"), "x": ("coefficient",), "y": ("solution",)}
     units: ClassVar = {"pos": ("1", "1"), "x": ("1",), "y": ("1",)}

@@ -37,6 +37,7 @@ class DarcyIrregular(PDEDataset):
 
     name = "darcy-irregular"
     version = 3
+    symmetry: ClassVar = {"group": "square"}
     solver = "pyg_neuralops.solvers.darcy_irregular:sample_darcy_irregular"
     packages = ("numpy", "scipy", "scikit-fem")
     names: ClassVar = {"pos": ("x", "y"), "x": ("coefficient", "boundary"), "y": ("solution",)}

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from ..data import MeshData
 from ..solvers.elasticity import check_sizes
 from ..solvers.unit_cell import CENTRE
+from .mirrors import MIRROR_X
 from .pde_dataset import PDEDataset
 
 XY_FILE, STRESS_FILE = "Random_UnitCell_XY_10.npy", "Random_UnitCell_sigma_10.npy"
@@ -51,6 +52,7 @@ class Elasticity(PDEDataset):
 
     name = "elasticity"
     version = 1
+    symmetry: ClassVar = {"group": MIRROR_X}
     solver = "pyg_neuralops.solvers.elasticity:sample_elasticity"
     packages = ("numpy", "scipy", "scikit-fem")
     num_default = (250, 50)

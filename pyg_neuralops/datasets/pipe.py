@@ -13,6 +13,7 @@ import torch
 from ..data import MeshData
 from ..solvers.pipe import LENGTH, WIDTH, check_sizes
 from .grid import grid_quads
+from .mirrors import MIRROR_Y
 from .pde_dataset import PDEDataset
 
 X_FILE, Y_FILE, Q_FILE = "Pipe_X.npy", "Pipe_Y.npy", "Pipe_Q.npy"
@@ -48,6 +49,7 @@ class Pipe(PDEDataset):
 
     name = "pipe"
     version = 1
+    symmetry: ClassVar = {"group": MIRROR_Y}
     solver = "pyg_neuralops.solvers.pipe:sample_pipe"
     num_default = (250, 50)
     names: ClassVar = {"pos": ("x", "y"), "y": ("velocity_x",)}

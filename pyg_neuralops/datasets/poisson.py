@@ -38,6 +38,7 @@ class Poisson(PDEDataset):
 
     name = "poisson"
     version = 1
+    symmetry: ClassVar = {"group": "square"}
     solver = "pyg_neuralops.solvers.poisson:sample_poisson"
     names: ClassVar = {"pos": ("x", "y", "z"), "x": ("source", "boundary value", "boundary"), "y": ("solution",)}
     units: ClassVar = {"pos": ("1", "1", "1"), "x": ("1", "1", "1"), "y": ("1",)}

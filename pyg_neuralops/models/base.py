@@ -143,9 +143,9 @@ class BlockStack(NeuralOperator):
     Args:
         make_mixer: layer number -> mixer.
         measure: see :meth:`set_measure`.
-        coords: whether the encoder sees the (scaled) positions, or "reference-grid" for their distances to a grid of
-            points (:class:`Positions`); without them a model whose mixers use relative positions only is
-            translation-invariant.
+        coords: whether the encoder sees the (scaled) positions, "reference-grid" for their distances to a grid of
+            points, or "fourier" for waves beside them (:class:`Positions`); without them a model whose mixers use
+            relative positions only is translation-invariant.
         ratio: hidden width of the feed-forwards over ``hidden_channels``.
         make_block: mixer -> block, where a model's blocks differ from ``Block(hidden_channels, mixer, ratio=ratio)``.
     """

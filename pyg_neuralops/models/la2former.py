@@ -10,16 +10,18 @@ from torch_geometric.transforms import BaseTransform
 
 from ..nn import (
     EfficientAttention,
+    FourierMixer,
     Fusion,
     GalerkinAttention,
     KNNAttention,
     LowRankSpatialAttention,
     PatchMixer,
+    SpectralMixer,
 )
-from ..transforms import KNNPatches
+from ..transforms import KNNPatches, LaplacianModes
 from .base import BlockStack, Patched
 
-GLOBALS = ("efficient", "galerkin", "lrsa", "none")
+GLOBALS = ("efficient", "galerkin", "lrsa", "laplacian", "fourier", "none")
 
 
 class LA2Former(Patched, BlockStack):
@@ -54,12 +56,14 @@ class LA2Former(Patched, BlockStack):
         soft_mask: of :class:`KNNAttention`: "head", "layer" or "none".
         direction: whether patches see direction (the directional term of :class:`KNNAttention`).
         local: whether the local path is present.
-        global_: "efficient" (softmax on q over features and on k over nodes), "galerkin", "lrsa", or "none"; or
-            several of the first three, ("efficient", "lrsa"), all beside the local path.
+        global_: "efficient" (softmax on q over features and on k over nodes), "galerkin", "lrsa", "laplacian" (a
+            learned filter on the lowest modes of the mesh, :class:`SpectralMixer`), "fourier" (FNO's layer, grids
+            only), or "none"; or several of them but "none", ("efficient", "lrsa"), all beside the local path.
         fusion: "concat" (paper) or "gate".
-        coords: whether the encoder sees positions, or "reference-grid" (:class:`Positions`).
+        coords: whether the encoder sees positions, "reference-grid" or "fourier" (:class:`Positions`).
         ratio: of the feed-forwards, those of the latents included.
         num_latents: M of "lrsa".
+        modes: kept by "laplacian", in all; "fourier" keeps the D-th root of it on each axis, rounded.
         measure: whether nodes count by their weight (``data.weight``) in all softmaxes and sums over nodes, local and
             global, which then estimate integrals on graded meshes too: False, True, or "auto", where the data have it.
             Splitting a node in two of half the weight at its place changes nothing, then, but for the K of patches.
@@ -87,18 +91,23 @@ class LA2Former(Patched, BlockStack):
         ratio: float = 2,
         num_latents: int = 64,
         measure: bool | str = False,
+        modes: int = 64,
     ):
         names = [global_] if isinstance(global_, str) else list(global_)
         if not names or set(names) - set(GLOBALS) or ("none" in names and len(names) > 1):
             raise ValueError(f"global_={global_!r}; choose from {list(GLOBALS)}, or several other than 'none'")
         if not local and names == ["none"]:
             raise ValueError("local=False with global_='none' leaves no path between nodes; keep one")
+        if modes < 1:
+            raise ValueError(f"modes={modes}; it must be at least 1")
         build_global: dict[str, Callable[[], nn.Module]] = {
             "efficient": lambda: EfficientAttention(hidden_channels, heads=heads, project=False),
             "galerkin": lambda: GalerkinAttention(hidden_channels, pos_dim=pos_dim, heads=heads),
             "lrsa": lambda: LowRankSpatialAttention(
                 hidden_channels, heads=heads, num_latents=num_latents, ratio=ratio, project=False
             ),
+            "laplacian": lambda: SpectralMixer(hidden_channels, project=False),
+            "fourier": lambda: FourierMixer(hidden_channels, dim=pos_dim, modes=round(modes ** (1 / pos_dim))),
         }
 
         def make_mixer(layer: int) -> nn.Module:
@@ -133,8 +142,11 @@ class LA2Former(Patched, BlockStack):
         self.patches = KNNPatches.of(patches, tiles=True)
         self.heads, self.soft_mask, self.direction = heads, soft_mask, direction
         self.local, self.fusion, self.num_latents = local, fusion, num_latents
+        self.modes, self.laplacian = modes, LaplacianModes(modes, period=self.patches.period or None)
         self.global_: str | list[str] = global_ if isinstance(global_, str) else names
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:
-        return (self.patches,) if self.local else ()
+        found: list[BaseTransform] = [self.patches] if self.local else []
+        names = [self.global_] if isinstance(self.global_, str) else self.global_
+        return [*found, self.laplacian] if "laplacian" in names else found

@@ -23,7 +23,8 @@ class MeshGraphNet(NeuralOperator):
 
     Args:
         k: neighbours on point clouds (meshes use their own edges).
-        coords: whether the node encoder sees the (scaled) positions, or "reference-grid" (:class:`Positions`).
+        coords: whether the node encoder sees the (scaled) positions, "reference-grid" or "fourier"
+            (:class:`Positions`).
         measure: False or "auto", which is the same here: messages are summed, not averaged.
         others: as :class:`LA2Former`.
     """

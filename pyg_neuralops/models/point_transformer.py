@@ -23,8 +23,8 @@ class PointTransformer(Patched, BlockStack):
     Args:
         in_channels, out_channels, pos_dim, hidden_channels, num_layers, ratio: as :class:`LA2Former`.
         patches: as :class:`LA2Former`, not periodic.
-        coords: whether the encoder sees positions, or "reference-grid" (:class:`Positions`); attention sees relative
-            ones in any case.
+        coords: whether the encoder sees positions, "reference-grid" or "fourier" (:class:`Positions`); attention sees
+            relative ones in any case.
         measure: False or "auto", which is the same here: nodes do not count by weight in PyG's softmax.
     """
 

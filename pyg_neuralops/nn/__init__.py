@@ -3,6 +3,7 @@
 from .block import Block
 from .efficient_attention import EfficientAttention
 from .flare_attention import FLAREAttention
+from .fourier_mixer import FourierMixer
 from .full_attention import FullAttention
 from .fusion import Fusion
 from .galerkin_attention import GalerkinAttention
@@ -19,6 +20,7 @@ from .physics_attention import PhysicsAttention
 from .positions import Positions
 from .rms_norm import RMSNorm
 from .spectral_conv import SpectralConv
+from .spectral_mixer import SpectralMixer
 from .time_embedding import TimeEmbedding
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Block",
     "EfficientAttention",
     "FLAREAttention",
+    "FourierMixer",
     "FullAttention",
     "Fusion",
     "GalerkinAttention",
@@ -44,6 +47,7 @@ __all__ = [
     "RMSNorm",
     "ResidualMLP",
     "SpectralConv",
+    "SpectralMixer",
     "TimeEmbedding",
     "limit_memory",
 ]

@@ -14,6 +14,7 @@ from ..data.fingerprint import ONCE, fingerprint
 from ..engine import Task
 from ..models import External
 from ..normalize import Normalized, Normalizer, normalized
+from ..quantiles import Quantiles
 from .on_disk import FileSamples
 from .prepared_samples import PreparedSamples
 
@@ -43,7 +44,7 @@ def fitted(model: nn.Module, samples: Sequence[MeshData], task: Task, modes: Map
     found = normalized(model, items, **modes, residual=residual)
     if path is not None:
         parts = {name: part for name, part in found.named_children() if isinstance(part, Normalizer)}
-        save_tensors({name: [part.mean, part.std] for name, part in parts.items()}, path)
+        save_tensors({name: list(part.buffers()) for name, part in parts.items()}, path)
     return found
 
 
@@ -60,7 +61,10 @@ def _path(samples: Sequence[MeshData], task: Task, modes: Mapping[str, str]) -> 
 
 def _load(path: Path) -> dict[str, Normalizer] | None:
     try:
-        return {name: Normalizer(*moments) for name, moments in load_tensors(path, advice="it is made again").items()}
+        found = load_tensors(path, advice="it is made again")
+        return {
+            name: Quantiles(more[0]) if more else Normalizer(mean, std) for name, (mean, std, *more) in found.items()
+        }
     except FileNotFoundError:
         return None
     except ValueError as error:

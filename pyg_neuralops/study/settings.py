@@ -67,8 +67,9 @@ class Recipe(FitRecipe):
     """Input fields: one mean and std per channel, one scalar for all, or none."""
     normalize_y: Mode = "channel"
     """Target fields, likewise."""
-    normalize_pos: Mode = "channel"
-    """Positions as encoders see them: one std per axis, one scalar for all (keeps the shape), or none (raw)."""
+    normalize_pos: Literal["channel", "scalar", "none", "quantile"] = "channel"
+    """Positions as encoders see them: one std per axis, one scalar for all (keeps the shape), none (raw), or by
+    quantiles of the nodes, for bodies in wide domains."""
 
 
 @dataclass(frozen=True, kw_only=True)

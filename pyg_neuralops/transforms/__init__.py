@@ -4,6 +4,7 @@ from .boundary_distance import BoundaryDistance
 from .boundary_marks import BoundaryMarks
 from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
+from .laplacian_modes import LaplacianModes
 from .local_spacing import LocalSpacing
 from .mesh_edges import MeshEdges
 from .metric_text import parse_metric
@@ -21,6 +22,7 @@ __all__ = [
     "BoundaryMarks",
     "GraphEdges",
     "KNNPatches",
+    "LaplacianModes",
     "LocalSpacing",
     "MeshEdges",
     "NodeFeatures",

@@ -36,5 +36,20 @@ def test_coordinates_or_nothing():
     assert torch.equal(Positions(True, pos_dim=2)(coords), coords)
     assert torch.equal(Positions(1, pos_dim=2)(coords), coords)
     assert Positions(False, pos_dim=2)(coords).shape == (5, 0)
-    with pytest.raises(ValueError, match=r"coords='grid'; choose from \[True, False, 'reference-grid'\]"):
+    with pytest.raises(ValueError, match=r"coords='grid'; choose from \[True, False, 'reference-grid', 'fourier'\]"):
         Positions("grid", pos_dim=2)
+
+
+def test_waves_have_half_a_period_to_four_in_the_width_of_the_domain():
+    width = 12**0.5
+    positions = Positions("fourier", pos_dim=2)
+    coords = torch.tensor([[0.3, -0.7], [0.3 + width, -0.7], [0.3, -0.7 + width / 2]], dtype=torch.double)
+    seen = positions(coords)
+    assert positions.channels == seen.shape[1] == 18
+    assert torch.equal(seen[:, :2], coords)
+    waves = seen[:, 2:].view(3, 2, 2, 4)  # sine and cosine, axis, octave
+    torch.testing.assert_close(waves[1, :, 0] / waves[0, :, 0], torch.tensor([[-1.0, 1, 1, 1]]).double().expand(2, 4))
+    torch.testing.assert_close(
+        waves[2, :, 1, 1:] / waves[0, :, 1, 1:], torch.tensor([[-1.0, 1, 1]]).double().expand(2, 3)
+    )
+    torch.testing.assert_close(waves.square().sum(1), torch.ones(3, 2, 4).double())
