@@ -63,6 +63,7 @@ class LA2Former(Patched, BlockStack):
         measure: whether nodes count by their weight (``data.weight``) in all softmaxes and sums over nodes, local and
             global, which then estimate integrals on graded meshes too: False, True, or "auto", where the data have it.
             Splitting a node in two of half the weight at its place changes nothing, then, but for the K of patches.
+        scales: of :class:`KNNAttention`: lengths of the soft mask, one for each group of heads, such as (1, 0.5, 0.25).
 
     Raises:
         ValueError: for values outside these, or neither a local nor a global path.
@@ -87,6 +88,7 @@ class LA2Former(Patched, BlockStack):
         ratio: float = 2,
         num_latents: int = 64,
         measure: bool | str = False,
+        scales: Sequence[float] | None = None,
     ):
         names = [global_] if isinstance(global_, str) else list(global_)
         if not names or set(names) - set(GLOBALS) or ("none" in names and len(names) > 1):
@@ -113,6 +115,7 @@ class LA2Former(Patched, BlockStack):
                             soft_mask=soft_mask,
                             direction=direction,
                             project=False,
+                            scales=scales,
                         )
                     )
                 )
@@ -133,6 +136,7 @@ class LA2Former(Patched, BlockStack):
         self.patches = KNNPatches.of(patches, tiles=True)
         self.heads, self.soft_mask, self.direction = heads, soft_mask, direction
         self.local, self.fusion, self.num_latents = local, fusion, num_latents
+        self.scales = None if scales is None else list(scales)
         self.global_: str | list[str] = global_ if isinstance(global_, str) else names
 
     @property
