@@ -44,7 +44,7 @@ OPEN = {
     "plotting": {"data"},
     "inside": {"ops", "data", "nn"},
     "study": {"__init__", "recipe", "data", "datasets", "transforms", "metrics", "normalize", "quantiles"}
-    | {"models", "engine", "checkpoint", "plotting", "executors"},
+    | {"models", "engine", "checkpoint", "plotting", "inside", "executors"},
 }
 
 

@@ -51,7 +51,7 @@ FIELDS: dict[str, Field] = {
 batches and subsets, and read by who knows its name, such as ``transforms.Upwind("velocity")``."""
 
 PATCHES = (
-    *("patch_index", "patch_reach", "patch_period", "patch_key"),
+    *("patch_index", "patch_reach", "patch_radius", "patch_period", "patch_key"),
     *("tile_query_index", "tile_key_index", "tile_num_queries", "tile_num_keys", "tile_bits", "tile_reach"),
 )
 """What ``KNNPatches`` writes."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from ..ops import incoming_reach, relative_positions
+from ..ops import domain_reach, incoming_reach, relative_positions
 
 CHECKED = "checked"
 """In place of a digest on a copy that a model passes on to itself, whose fields may be encoded already."""
@@ -118,7 +118,10 @@ def following(data: Data) -> Data:
     reach, edge_attr = data.get("patch_reach"), data.get("edge_attr")
     if reach is not None and not reach.requires_grad:
         period = None if data.get("patch_period") is None else data.patch_period[0]
-        data.patch_reach = incoming_reach(pos, data.patch_index, period)
+        if data.get("patch_radius") is None:
+            data.patch_reach = incoming_reach(pos, data.patch_index, period)
+        else:  # of all samples, as the period is
+            data.patch_reach = domain_reach(pos, data.patch_radius[0], data.get("batch"), period)
     if edge_attr is not None and data.get("edge_key") is not None and not edge_attr.requires_grad:
         data.edge_attr = relative_positions(pos, data.edge_index)
     return data

@@ -2,6 +2,7 @@
 
 from .edge_model import EdgeModel
 from .influence import gate_means, influence
+from .mass import attention_mass, connecting_k, mass_of
 from .patch_attention import PatchAttention, attention_maps, patch_attention
 from .window import Window, effective_window
 
@@ -10,8 +11,11 @@ __all__ = [
     "PatchAttention",
     "Window",
     "attention_maps",
+    "attention_mass",
+    "connecting_k",
     "effective_window",
     "gate_means",
     "influence",
+    "mass_of",
     "patch_attention",
 ]

@@ -67,6 +67,7 @@ class LA2Former(Patched, BlockStack):
         measure: whether nodes count by their weight (``data.weight``) in all softmaxes and sums over nodes, local and
             global, which then estimate integrals on graded meshes too: False, True, or "auto", where the data have it.
             Splitting a node in two of half the weight at its place changes nothing, then, but for the K of patches.
+        scales: of :class:`KNNAttention`: lengths of the soft mask, one for each group of heads, such as (1, 0.5, 0.25).
 
     Raises:
         ValueError: for values outside these, or neither a local nor a global path.
@@ -92,6 +93,7 @@ class LA2Former(Patched, BlockStack):
         num_latents: int = 64,
         measure: bool | str = False,
         modes: int = 64,
+        scales: Sequence[float] | None = None,
     ):
         names = [global_] if isinstance(global_, str) else list(global_)
         if not names or set(names) - set(GLOBALS) or ("none" in names and len(names) > 1):
@@ -122,6 +124,7 @@ class LA2Former(Patched, BlockStack):
                             soft_mask=soft_mask,
                             direction=direction,
                             project=False,
+                            scales=scales,
                         )
                     )
                 )
@@ -143,6 +146,7 @@ class LA2Former(Patched, BlockStack):
         self.heads, self.soft_mask, self.direction = heads, soft_mask, direction
         self.local, self.fusion, self.num_latents = local, fusion, num_latents
         self.modes, self.laplacian = modes, LaplacianModes(modes, period=self.patches.period or None)
+        self.scales = None if scales is None else list(scales)
         self.global_: str | list[str] = global_ if isinstance(global_, str) else names
 
     @property

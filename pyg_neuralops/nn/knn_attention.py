@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,8 @@ class KNNAttention(MessagePassing):
             columns that tiles need for distance and direction where a head of 16 or more features has no room for
             them beside its own: fused attention works on multiples of 8, and a wider head costs half as much again.
         project: whether W_o is present (a :class:`Fusion` brings its own).
+        scales: lengths of the soft mask in units of l_i, dealt to as many groups of consecutive heads, such as
+            (1, 0.5, 0.25): g_h is softplus(s_h) over the square of the head's. With soft_mask="head" only.
 
     Shapes:
         ``x [N, C], pos [N, D], adj -> [N, C]``, with adj either ``edge_index [2, E]`` or
@@ -50,7 +53,8 @@ class KNNAttention(MessagePassing):
         (:meth:`pyg_neuralops.ops.EdgeTiles.with_bias`).
 
     Raises:
-        ValueError: if heads does not divide channels, or soft_mask is unknown.
+        ValueError: if heads does not divide channels, soft_mask is unknown, or scales are not positive, do not
+            divide the heads, or stand with another soft mask.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class KNNAttention(MessagePassing):
         direction: bool = False,
         key_width: int | None = None,
         project: bool = True,
+        scales: Sequence[float] | None = None,
     ):
         super().__init__(aggr="add", node_dim=0)
         self.width = check_heads(channels, heads)
@@ -81,6 +86,8 @@ class KNNAttention(MessagePassing):
         shape = {"head": (heads,), "layer": (1,), "none": (0,)}[soft_mask]
         self.mask = nn.Parameter(torch.empty(shape))
         self.direction = nn.Parameter(torch.empty(heads, key_width, pos_dim)) if direction else None
+        squares = None if scales is None else squared_scales(scales, heads, soft_mask)
+        self.register_buffer("squares", squares, persistent=False)
         self.max_mib: float | None = None  # see :func:`pyg_neuralops.nn.limit_memory`
         self.reset_own()
 
@@ -100,7 +107,8 @@ class KNNAttention(MessagePassing):
     @property
     def strength(self) -> Tensor:
         """g, the strength of the soft mask: ``[H]``, ``[1]``, or ``[0]`` without one."""
-        return F.softplus(self.mask)
+        g = F.softplus(self.mask)
+        return g if self.squares is None else g / self.squares
 
     def forward(
         self,
@@ -168,6 +176,15 @@ class KNNAttention(MessagePassing):
             f"{self.__class__.__name__}({self.channels}, heads={self.heads}, soft_mask={self.soft_mask!r}, "
             f"direction={self.direction is not None})"
         )
+
+
+def squared_scales(scales: Sequence[float], heads: int, soft_mask: str) -> Tensor:
+    """The square of each head's scale, ``[H]``."""
+    if not scales or heads % len(scales) or not all(0 < scale < math.inf for scale in scales):
+        raise ValueError(f"scales={list(scales)}; positive lengths are needed, as many as divide heads={heads}")
+    if soft_mask != "head":
+        raise ValueError(f"scales={list(scales)} with soft_mask={soft_mask!r}; only soft_mask='head' has one a head")
+    return torch.tensor(scales, dtype=torch.float32).square().repeat_interleave(heads // len(scales))
 
 
 class PatchMixer(Layer):

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from .baselines import trivial_baselines
     from .comparison import compare
     from .data import Splits, load_splits
+    from .k_rule import ChosenK, choose_k
     from .run import train_run
 
 _LAZY = {
+    "ChosenK": "k_rule",
+    "choose_k": "k_rule",
     "compare": "comparison",
     "train_run": "run",
     "Splits": "data",
@@ -26,11 +29,13 @@ _LAZY = {
 }
 
 __all__ = [
+    "ChosenK",
     "Comparison",
     "DataChoice",
     "ModelChoice",
     "Recipe",
     "Splits",
+    "choose_k",
     "compare",
     "load_splits",
     "train_run",

@@ -1,4 +1,4 @@
-"""``KNNPatches``: each point's patch, its K nearest neighbours."""
+"""``KNNPatches``: each point's patch, its K nearest neighbours or all within a radius."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from ..data import CELLS
 from ..data.fields import PATCHES, PREPARED
 from ..data.prepared import check_settings, digests, is_current, stamped
-from ..ops import EdgeTiles, incoming_reach, knn_graph, metric_knn_graph, reachable_knn_graph
+from ..ops import EdgeTiles
 from .graph_edges import is_mesh
-from .mesh_edges import MeshEdges
 from .metric_text import parse_metric
 from .patch_cache import PatchCache
 from .patch_metric import PatchMetric
+from .patch_neighbours import box_of, box_sides, neighbours
+from .patch_window import PatchWindow
 
 NO_INPUT = PREPARED | {"y", "edge_index", "edge_attr"}
 
 
 @functional_transform("knn_patches")
 class KNNPatches(BaseTransform):
-    """Write ``patch_index [2, N * k]`` and ``patch_reach [N]`` beside (never over) ``edge_index``.
+    """Write ``patch_index [2, E]`` and ``patch_reach [N]`` beside (never over) ``edge_index``.
 
-    A patch holds its own centre, and min(k, n) points on a mesh of n points. ``patch_reach`` is the Euclidean
-    distance to the farthest point of the patch, the length scale l_i of the soft mask. ``patch_key`` records the
+    A patch holds its own centre, and min(k, n) points on a mesh of n points; with a radius, those that are inside.
+    ``patch_reach`` is the length scale l_i of the soft mask, see ``scale``. ``patch_key`` records the
     settings, so that a model refuses data prepared with others, and a digest of what the patches were made from
     (positions; the metric's fields; with through_solid=False cells or edges): patches of other values are made again.
 
     Also a value: models take one in their argument ``patches``, or its settings as a mapping, or k alone.
 
     Args:
-        k: points per patch, the centre included.
+        k: points per patch, the centre included; with ``radius`` the most of them.
         period: side length of a periodic box on each axis (None or 0: not periodic), or one for all axes.
             Distances and relative positions are those of the nearest image.
         through_solid: False keeps only neighbours that can be reached along the mesh, so that two sides of a thin
@@ -51,10 +52,19 @@ class KNNPatches(BaseTransform):
         backend: of :func:`pyg_neuralops.ops.knn_graph`, for plain patches.
         cache_mib: memory for the patches of geometries seen lately; samples with equal positions (and cells or metric
             fields, where these matter) then share their patches. Not used for a metric without ``fields``.
+        radius: a patch is all points within so much of the domain's length, the same window on a finer mesh: 0.1 of
+            the longest side of the sample's bounding box, of the period on periodic axes. Where these are more than
+            k, they are thinned evenly (:func:`pyg_neuralops.ops.ball_graph`): which points stay does not depend on
+            their weight, so that a model that counts nodes by weight goes on to do so, and one that does not, not.
+        least: nearest points that a patch has in any case, min(8, k) by default: on coarse meshes the radius may
+            hold fewer.
+        scale: "reach", l_i is the Euclidean distance to the farthest point of the patch; or "domain", l_i is the
+            radius, one length for all nodes of a sample.
 
     Raises:
         ValueError: if k < 1, a period is negative, through_solid=False is combined with a period or metric or finds no
-            mesh, positions are not finite float32 or float64, or the data already hold patches of other settings.
+            mesh, a radius with one of these two (they have windows of their own), positions are not finite float32 or
+            float64, or the data already hold patches of other settings; as :class:`.patch_window.PatchWindow`.
     """
 
     def __init__(
@@ -67,6 +77,9 @@ class KNNPatches(BaseTransform):
         tiles: bool = False,
         backend: str = "auto",
         cache_mib: float = 256,
+        radius: float | None = None,
+        least: int | None = None,
+        scale: str = "reach",
     ):
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise ValueError(f"k={k!r}; it must be an integer of at least 1")
@@ -74,7 +87,10 @@ class KNNPatches(BaseTransform):
             raise ValueError(f"through_solid={through_solid!r}; choose True or False")
         if not through_solid and (period is not None or metric is not None):
             raise ValueError("through_solid=False cannot be combined with period or metric; choose one")
-        self.k, self.period, self.through_solid = k, _sides(period), through_solid
+        if radius is not None and (not through_solid or metric is not None):
+            raise ValueError(f"radius={radius!r} cannot be combined with through_solid=False or metric; choose k alone")
+        self.window = PatchWindow.of(k, radius, least, scale)
+        self.k, self.period, self.through_solid = k, box_sides(period), through_solid
         self.metric = None if metric is None else parse_metric(metric)
         self.tiles, self.backend = tiles, backend
         self.cache = PatchCache(cache_mib)
@@ -114,7 +130,8 @@ class KNNPatches(BaseTransform):
         """The settings that say which points make a patch, as JSON can hold them; not how patches are stored."""
         metric = None if self.metric is None else self.metric.to_config()
         period = list(self.period) or None
-        return {"k": self.k, "period": period, "through_solid": self.through_solid, "metric": metric}
+        plain = {"k": self.k, "period": period, "through_solid": self.through_solid, "metric": metric}
+        return {**plain, **self.window.settings()}
 
     @property
     def key(self) -> str:
@@ -123,6 +140,7 @@ class KNNPatches(BaseTransform):
         parts += [f"period={self.period}"] if self.period else []
         parts += [] if self.through_solid else ["through_solid=False"]
         parts += [] if self.metric is None else [f"metric={PatchMetric.__repr__(self.metric)}"]
+        parts += [f"{name}={value!r}" for name, value in self.window.settings().items()]
         return f"knn({', '.join(parts)})"
 
     def forward(self, data: Data) -> Data:
@@ -164,10 +182,13 @@ class KNNPatches(BaseTransform):
         ], []
 
     def _with_patches(self, data: Data) -> Data:
-        pos = data.pos.detach()
-        period = self._period(pos)
-        data.patch_index = self._neighbours(data, pos, period)
-        data.patch_reach = incoming_reach(pos, data.patch_index, period)
+        pos, window = data.pos.detach(), self.window
+        period = box_of(self.period, pos)
+        settings = {"through_solid": self.through_solid, "metric": self.metric, "backend": self.backend}
+        data.patch_index = neighbours(data, self.k, period, window=window, **settings)  # type: ignore[arg-type]
+        data.patch_reach = window.reach(pos, data.patch_index, data.get("batch"), period)
+        if window.scale == "domain":
+            data.patch_radius = pos.new_tensor([window.radius])
         if period is not None:
             data.patch_period = period[None]
         return data
@@ -175,46 +196,9 @@ class KNNPatches(BaseTransform):
     def _with_tiles(self, data: Data) -> Data:
         if self.tiles and data.get("tile_bits") is None:
             pos = data.pos.detach()
-            period = self._period(pos)
+            period = box_of(self.period, pos)
             data.update(EdgeTiles.flat(data.patch_index, pos, batch=data.get("batch"), period=period))
         return data
 
-    def _period(self, pos: Tensor) -> Tensor | None:
-        if not self.period:
-            return None
-        sides = self.period * pos.shape[1] if len(self.period) == 1 else self.period
-        if len(sides) != pos.shape[1]:
-            raise ValueError(f"period={self.period} has {len(sides)} sides; the data are {pos.shape[1]}D")
-        return pos.new_tensor(sides)
-
-    def _neighbours(self, data: Data, pos: Tensor, period: Tensor | None) -> Tensor:
-        batch = data.get("batch")
-        metric = self.metric
-        # A metric reads one sample, its globals too; and each sample needs a mesh of its own.
-        if isinstance(data, Batch) and (metric is not None or not self.through_solid):
-            starts = data.ptr.tolist()
-            parts = [self._neighbours(sample, sample.pos.detach(), period) for sample in data.to_data_list()]
-            return torch.cat([part + start for part, start in zip(parts, starts, strict=False)], 1)
-        if not self.through_solid:
-            edges = data.edge_index if is_mesh(data) else MeshEdges()(data).edge_index
-            if not edges.numel() and data.num_nodes > 1:
-                raise ValueError("the data hold no cells; through_solid=False needs a mesh")
-            return reachable_knn_graph(pos, self.k, edges)
-        if metric is not None:
-            return metric_knn_graph(
-                pos, self.k, lambda i, p: metric.distance(data, i, p), metric.stretch(data), batch, period
-            )
-        if period is not None:
-            ones = torch.ones(data.num_nodes)
-            return metric_knn_graph(pos, self.k, lambda _, p: p.norm(dim=-1), ones, batch, period)
-        return knn_graph(pos, self.k, batch, backend=self.backend)
-
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.key[4:-1]}, backend={self.backend!r})"
-
-
-def _sides(period: float | Sequence[float | None] | None) -> tuple[float, ...]:
-    sides = [] if period is None else [period] if isinstance(period, (int, float)) else list(period)
-    if not all(side is None or (isinstance(side, (int, float)) and 0 <= side < float("inf")) for side in sides):
-        raise ValueError(f"period={period}; side lengths must be positive, 0 or None for an axis without period")
-    return tuple(float(side or 0) for side in sides)

@@ -11,6 +11,14 @@ from pyg_neuralops.nn import KNNAttention, limit_memory
 from pyg_neuralops.normalize import normalized
 from pyg_neuralops.testing import random_grid, random_mesh
 
+PATCHES = [
+    {"k": 6},
+    {"k": 6, "period": 1.0},
+    {"k": 6, "metric": "Upwind(wind)"},
+    {"k": 6, "radius": 0.2, "scale": "domain"},
+    {"k": 6, "radius": 0.2, "scale": "domain", "period": [0.0, 1.0]},
+]
+
 
 def small(name, **kwargs):
     torch.manual_seed(0)
@@ -59,7 +67,7 @@ def test_every_model_has_gradients_by_positions(name, is_prepared):
 
 
 @pytest.mark.parametrize("settings", [{}, {"direction": True}, {"coords": False}, {"soft_mask": "layer"}])
-@pytest.mark.parametrize("patches", [{"k": 6}, {"k": 6, "period": 1.0}, {"k": 6, "metric": "Upwind(wind)"}])
+@pytest.mark.parametrize("patches", PATCHES)
 @pytest.mark.parametrize("max_mib", [None, 0.01])
 def test_local_attention_has_gradients_by_positions(settings, patches, max_mib):
     data = random_mesh(40, dtype=torch.float64)
