@@ -20,6 +20,7 @@ from .positions import Positions
 from .rms_norm import RMSNorm
 from .spectral_conv import SpectralConv
 from .time_embedding import TimeEmbedding
+from .upwind_conv import UpwindConv
 
 __all__ = [
     "MLP",
@@ -45,5 +46,6 @@ __all__ = [
     "ResidualMLP",
     "SpectralConv",
     "TimeEmbedding",
+    "UpwindConv",
     "limit_memory",
 ]

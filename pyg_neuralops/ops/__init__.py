@@ -1,6 +1,7 @@
 """Functions on tensors, without parameters."""
 
 from .edge_attention import edge_attention
+from .edge_fields import PER_FIELD, edge_attributes, edge_field
 from .edges import distance_rank, edge_offsets, edge_shares, incoming_reach, nearest_image, relative_positions
 from .knn import available_backends, knn_graph
 from .metric_knn import metric_knn_graph
@@ -8,10 +9,13 @@ from .reachable_knn import reachable_knn_graph
 from .tiles import EdgeTiles, tiled_attention
 
 __all__ = [
+    "PER_FIELD",
     "EdgeTiles",
     "available_backends",
     "distance_rank",
     "edge_attention",
+    "edge_attributes",
+    "edge_field",
     "edge_offsets",
     "edge_shares",
     "incoming_reach",
