@@ -27,11 +27,13 @@ def random_mesh(
     seed: int = 0,
     cells: bool = True,
     dtype: torch.dtype = torch.float32,
+    wind: bool = False,
 ) -> MeshData:
     """A Delaunay mesh of random points with random fields; no two distances tie.
 
     Args:
         cells: whether the cells (``face`` in 2D, ``tet`` in 3D) are present; without them it is a point cloud.
+        wind: whether there is a random ``wind [N, D]``, for models that read one.
     """
     rng = np.random.default_rng(seed)
     pos = rng.random((num_nodes, pos_dim))
@@ -43,6 +45,8 @@ def random_mesh(
     if cells and pos_dim > 1:
         simplices = Delaunay(pos).simplices if num_nodes > pos_dim + 1 else np.empty((0, pos_dim + 1))
         data["face" if pos_dim == 2 else "tet"] = torch.from_numpy(simplices.T.astype(np.int64))
+    if wind:
+        data.wind = torch.from_numpy(rng.standard_normal((num_nodes, pos_dim))).to(dtype)
     return data
 
 

@@ -17,7 +17,7 @@ from pyg_neuralops.testing import random_grid, random_mesh
 
 def trained(name="la2former", **kwargs):
     torch.manual_seed(0)
-    samples = [random_grid((5, 5), seed=s) if name == "fno" else random_mesh(25, seed=s) for s in range(3)]
+    samples = [random_grid((5, 5), seed=s) if name == "fno" else random_mesh(25, seed=s, wind=True) for s in range(3)]
     kwargs = {"hidden_channels": 16, **kwargs}
     return normalized(build_model(name, in_channels=2, out_channels=1, **kwargs), samples), samples[0]
 

@@ -33,8 +33,8 @@ FIELDS: dict[str, Field] = {
     "x": Field("node", ("N", "F"), "input fields at the nodes (absent for shape-only problems)"),
     "y": Field("node", ("N", "O"), "target fields at the nodes, or [1, O]: numbers of the whole sample"),
     "weight": Field("node", ("N",), "nodal quadrature weight"),
-    "wind": Field("node", ("N", "D"), "velocity that patches may follow (transforms.Upwind)"),
-    "conductivity": Field("node", ("N", "D", "D"), "tensor that patches may follow"),
+    "wind": Field("node", ("N", "D"), "velocity that patches and edges may follow (transforms.Upwind)"),
+    "conductivity": Field("node", ("N", "D", "D"), "tensor that patches and edges may follow"),
     **{
         name: Field("cell", (cell.corners, "cells"), "cells, as node numbers", real=False)
         for name, cell in CELLS.items()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from ..ops import domain_reach, incoming_reach, relative_positions
+from ..ops import domain_reach, edge_attributes, incoming_reach
 
 CHECKED = "checked"
 """In place of a digest on a copy that a model passes on to itself, whose fields may be encoded already."""
@@ -30,7 +30,16 @@ def made_edges(data: Data) -> tuple[str, ...]:
     key = data.get("edge_key")
     if key is None or key == OWN:
         return ()
-    return ("edge_attr",) if key.startswith("given#") else ("edge_index", "edge_attr")
+    return ("edge_attr",) if key.startswith("given") else ("edge_index", "edge_attr")
+
+
+def edge_fields(keys: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the fields that prepared edge attributes hold, as "mesh[wind]#..." has it; one batch has one kind."""
+    for key in [keys] if isinstance(keys, str) else keys or []:
+        if key != OWN:
+            _, bracket, names = key.partition("#")[0].partition("[")
+            return tuple(names.removesuffix("]").split(",")) if bracket else ()
+    return ()
 
 
 def own_edge_attr(data: Data) -> bool:
@@ -123,7 +132,8 @@ def following(data: Data) -> Data:
         else:  # of all samples, as the period is
             data.patch_reach = domain_reach(pos, data.patch_radius[0], data.get("batch"), period)
     if edge_attr is not None and data.get("edge_key") is not None and not edge_attr.requires_grad:
-        data.edge_attr = relative_positions(pos, data.edge_index)
+        fields = [data[name] for name in edge_fields(data.edge_key)]
+        data.edge_attr = edge_attributes(pos, data.edge_index, fields)
     return data
 
 

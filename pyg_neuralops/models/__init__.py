@@ -18,6 +18,7 @@ from .point_transformer import PointTransformer
 from .registry import MODELS, build_model, model_name
 from .transformer import Transformer
 from .transolver import Transolver
+from .upwind_gnn import UpwindGNN
 
 __all__ = [
     "FLARE",
@@ -41,6 +42,7 @@ __all__ = [
     "PointTransformer",
     "Transformer",
     "Transolver",
+    "UpwindGNN",
     "build_model",
     "declared_shapes",
     "model_name",

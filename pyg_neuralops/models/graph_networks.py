@@ -10,7 +10,9 @@ from torch_geometric.transforms import BaseTransform
 
 from ..nn import GraphMixer, MeanConv
 from ..nn.heads import check_heads
+from ..ops import PER_FIELD
 from ..transforms import GraphEdges, KNNPatches
+from ..transforms.graph_edges import check_fields
 from .base import BlockStack, Patched
 
 
@@ -19,6 +21,7 @@ class _OnGraph(Patched):
 
     graph: str
     edge_channels: int | None = None
+    edge_fields: tuple[str, ...] = ()
 
     def set_graph(self, graph: str, patches: KNNPatches | Mapping[str, Any] | int) -> None:
         """The graph to run on; what only patches have is refused on mesh edges, where it would do nothing."""
@@ -29,7 +32,9 @@ class _OnGraph(Patched):
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:
-        return (GraphEdges(self.patches.k, channels=self.edge_channels),) if self.graph == "mesh" else (self.patches,)
+        if self.graph != "mesh":
+            return (self.patches,)
+        return (GraphEdges(self.patches.k, channels=self.edge_channels, fields=self.edge_fields),)
 
 
 class GraphSAGE(_OnGraph, BlockStack):
@@ -77,6 +82,7 @@ class GATv2(_OnGraph, BlockStack):
     Args:
         heads: H, a divisor of ``hidden_channels``.
         measure: False or "auto", which is the same here: nodes do not count by weight in PyG's softmax.
+        edge_fields: as :class:`MeshGraphNet`; patches have no edge attributes, and take none.
         others: as :class:`GraphSAGE`.
     """
 
@@ -96,8 +102,12 @@ class GATv2(_OnGraph, BlockStack):
         coords: bool | str = True,
         ratio: float = 2,
         measure: bool | str = False,
+        edge_fields: Sequence[str] = (),
     ):
         width, mesh = check_heads(hidden_channels, heads), graph == "mesh"
+        fields, edge_channels = check_fields(edge_fields), pos_dim + 1 + PER_FIELD * len(edge_fields)
+        if fields and not mesh:
+            raise ValueError(f"edge_fields={list(fields)} with graph={graph!r}; only mesh edges have attributes")
         super().__init__(
             in_channels,
             out_channels,
@@ -105,7 +115,7 @@ class GATv2(_OnGraph, BlockStack):
             hidden_channels=hidden_channels,
             num_layers=num_layers,
             make_mixer=lambda layer: GraphMixer(
-                GATv2Conv(hidden_channels, width, heads, edge_dim=pos_dim + 1 if mesh else None),
+                GATv2Conv(hidden_channels, width, heads, edge_dim=edge_channels if mesh else None),
                 graph=graph,
                 edge_attr=mesh,
             ),
@@ -114,4 +124,4 @@ class GATv2(_OnGraph, BlockStack):
             measure=measure,
         )
         self.set_graph(graph, patches)
-        self.heads, self.edge_channels = heads, pos_dim + 1
+        self.heads, self.edge_channels, self.edge_fields = heads, edge_channels, fields

@@ -10,7 +10,9 @@ from torch_geometric.transforms import BaseTransform
 
 from ..data import Mesh
 from ..nn import MLP, MeshGraphConv, Positions
+from ..ops import PER_FIELD
 from ..transforms import GraphEdges
+from ..transforms.graph_edges import check_fields
 from .base import NeuralOperator, check_sizes
 
 
@@ -26,6 +28,8 @@ class MeshGraphNet(NeuralOperator):
         coords: whether the node encoder sees the (scaled) positions, "reference-grid" or "fourier"
             (:class:`Positions`).
         measure: False or "auto", which is the same here: messages are summed, not averaged.
+        edge_fields: names of vectors and tensors of the sample that edges carry too, such as ("wind",): what a vector
+            is along and across the edge, and e^T A e of a tensor and its inverse (:func:`.ops.edge_fields.edge_field`).
         others: as :class:`LA2Former`.
     """
 
@@ -42,13 +46,14 @@ class MeshGraphNet(NeuralOperator):
         k: int = 6,
         coords: bool | str = False,
         measure: bool | str = False,
+        edge_fields: Sequence[str] = (),
     ):
         super().__init__()
         check_sizes(in_channels, out_channels, pos_dim, hidden_channels, num_layers)
         self.set_measure(measure)
         self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
         self.hidden_channels, self.num_layers, self.k, self.coords = hidden_channels, num_layers, k, coords
-        width = hidden_channels
+        self.edge_fields, width = check_fields(edge_fields), hidden_channels
 
         def encoder(channels: int) -> nn.Module:
             return nn.Sequential(MLP(channels, width, width, width, act=nn.ReLU), nn.LayerNorm(width))
@@ -56,13 +61,17 @@ class MeshGraphNet(NeuralOperator):
         # A constant input stands in where a node has no feature at all.
         self.positions = Positions(coords, pos_dim=pos_dim)
         self.node_encoder = encoder(max(1, in_channels + self.positions.channels))
-        self.edge_encoder = encoder(pos_dim + 1)
+        self.edge_encoder = encoder(self.edge_channels)
         self.steps = nn.ModuleList(MeshGraphConv(width) for _ in range(num_layers))
         self.decoder = MLP(width, width, width, out_channels, act=nn.ReLU)
 
     @property
+    def edge_channels(self) -> int:
+        return self.pos_dim + 1 + PER_FIELD * len(self.edge_fields)
+
+    @property
     def transforms(self) -> Sequence[BaseTransform]:
-        return (GraphEdges(self.k, channels=self.pos_dim + 1),)
+        return (GraphEdges(self.k, channels=self.edge_channels, fields=self.edge_fields),)
 
     def core(self, x: Tensor, mesh: Mesh) -> Tensor:
         x = torch.cat([x, self.positions(mesh.coords).to(x.dtype)], 1)

@@ -25,6 +25,7 @@ from .mesh_graph_net import MeshGraphNet
 from .point_transformer import PointTransformer
 from .transformer import Transformer
 from .transolver import Transolver
+from .upwind_gnn import UpwindGNN
 
 MODELS: dict[str, type[NeuralOperator]] = {
     "la2former": LA2Former,
@@ -41,6 +42,7 @@ MODELS: dict[str, type[NeuralOperator]] = {
     "mesh-graph-net": MeshGraphNet,
     "graph-sage": GraphSAGE,
     "gatv2": GATv2,
+    "upwind-gnn": UpwindGNN,
     "graph-unet": GraphUNet,
     "point-transformer": PointTransformer,
     "fno": FNO,

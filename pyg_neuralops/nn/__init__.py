@@ -22,6 +22,7 @@ from .rms_norm import RMSNorm
 from .spectral_conv import SpectralConv
 from .spectral_mixer import SpectralMixer
 from .time_embedding import TimeEmbedding
+from .upwind_conv import UpwindConv
 
 __all__ = [
     "MLP",
@@ -49,5 +50,6 @@ __all__ = [
     "SpectralConv",
     "SpectralMixer",
     "TimeEmbedding",
+    "UpwindConv",
     "limit_memory",
 ]

@@ -22,7 +22,7 @@ from .on_disk import FileSamples
 log = logging.getLogger(__name__)
 PLAIN = (Tensor, str, bool, int, float)
 GEOMETRY = ("pos", *CELLS, "edge_index", "edge_attr")
-"""All that the library's transforms read of a sample, unless patches have a metric."""
+"""All that the library's transforms read of a sample, unless patches have a metric or edges read fields."""
 SMALL = 2**31
 
 
@@ -118,7 +118,9 @@ def _key(model: NeuralOperator) -> str:
 def _reads_geometry(model: NeuralOperator) -> bool:
     """Whether what is prepared depends on :data:`GEOMETRY` alone."""
     return _has_transforms_only(model) and all(
-        type(made) in (GraphEdges, MeshEdges) or (type(made) is KNNPatches and made.metric is None)
+        type(made) is MeshEdges
+        or (type(made) is GraphEdges and not made.fields)
+        or (type(made) is KNNPatches and made.metric is None)
         for made in model.transforms
     )
 

@@ -2,16 +2,17 @@
 
 from .boundary_distance import BoundaryDistance
 from .boundary_marks import BoundaryMarks
+from .characteristic import Characteristic
 from .graph_edges import GraphEdges
 from .knn_patches import KNNPatches
 from .laplacian_modes import LaplacianModes
 from .local_spacing import LocalSpacing
 from .mesh_edges import MeshEdges
-from .metric_text import parse_metric
+from .metric_text import METRICS, parse_metric
 from .node_features import NodeFeatures
 from .node_weights import NodeWeights
 from .normals import Normals
-from .patch_metric import METRICS, Anisotropic, PatchMetric, Upwind
+from .patch_metric import Anisotropic, PatchMetric, Upwind
 from .random_symmetry import RandomSymmetry
 from .standardize import Standardize
 
@@ -20,6 +21,7 @@ __all__ = [
     "Anisotropic",
     "BoundaryDistance",
     "BoundaryMarks",
+    "Characteristic",
     "GraphEdges",
     "KNNPatches",
     "LaplacianModes",

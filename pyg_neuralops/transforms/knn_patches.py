@@ -45,8 +45,8 @@ class KNNPatches(BaseTransform):
         through_solid: False keeps only neighbours that can be reached along the mesh, so that two sides of a thin
             body or slit do not meet; see :func:`pyg_neuralops.ops.reachable_knn_graph`. Needs cells or edges of a
             mesh; the neighbours of a point cloud (:class:`GraphEdges`) may lie across a body, and are none.
-        metric: each point's own distance, :class:`Upwind`, :class:`Anisotropic` or a user's :class:`PatchMetric`; or
-            what :func:`parse_metric` reads.
+        metric: each point's own distance, :class:`Upwind`, :class:`Characteristic`, :class:`Anisotropic` or a user's
+            :class:`PatchMetric`; or what :func:`parse_metric` reads.
         tiles: whether the patches are also stored as tiles (``tile_*``, see :class:`pyg_neuralops.ops.EdgeTiles`),
             which attention works on many times faster than on edges; models ask for them.
         backend: of :func:`pyg_neuralops.ops.knn_graph`, for plain patches.
@@ -173,13 +173,15 @@ class KNNPatches(BaseTransform):
         if self.metric is None:
             return ["pos"], []
         if self.metric.fields is not None:
-            return ["pos", *self.metric.fields], []
+            cells = [name for name in self.metric.fields if name in CELLS]
+            fields = [name for name in self.metric.fields if name not in CELLS]
+            return ["pos", *fields], [name for name in cells if data.get(name) is not None]
         rows = (data.num_nodes, 1 if data.get("ptr") is None else len(data.ptr) - 1)
         return [
             name
             for name, value in sorted(data.to_dict().items())
             if isinstance(value, Tensor) and value.dim() and len(value) in rows and name not in NO_INPUT
-        ], []
+        ], [name for name in CELLS if data.get(name) is not None]
 
     def _with_patches(self, data: Data) -> Data:
         pos, window = data.pos.detach(), self.window

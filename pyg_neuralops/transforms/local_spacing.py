@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.utils import scatter
@@ -34,13 +36,7 @@ class LocalSpacing(NodeFeatures):
         return ("log_spacing",)
 
     def values(self, data: MeshData) -> Tensor:
-        pos = data.pos.detach().double()
-        if data.cells:
-            edges = MeshEdges()(MeshData(pos=pos, **data.cells)).edge_index
-        else:
-            edges = knn_graph(pos, self.k or 2 * pos.shape[1], loop=False)
-        length = (pos[edges[0]] - pos[edges[1]]).norm(dim=1)
-        spacing = scatter(length, edges[1], dim_size=len(pos), reduce="mean")
+        spacing = local_spacing(data.pos, data.cells, self.k)
         bad = (spacing <= 0).nonzero().flatten()
         if len(bad):
             why = "is in no cell, or all its edges have length 0" if data.cells else "has no neighbour at a distance"
@@ -49,3 +45,14 @@ class LocalSpacing(NodeFeatures):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}(k={self.k})"
+
+
+def local_spacing(pos: Tensor, cells: Mapping[str, Tensor], k: int | None = None) -> Tensor:
+    """h of :class:`LocalSpacing`, ``[N]`` float64; 0 at nodes without an edge or neighbour."""
+    pos = pos.detach().double()
+    if cells:
+        edges = MeshEdges()(MeshData(pos=pos, **cells)).edge_index
+    else:
+        edges = knn_graph(pos, k or 2 * pos.shape[1], loop=False)
+    length = (pos[edges[0]] - pos[edges[1]]).norm(dim=1)
+    return scatter(length, edges[1], dim_size=len(pos), reduce="mean")

@@ -11,7 +11,14 @@ from typing import Any
 
 from ..resolve import resolve
 from ..typed import arguments
-from .patch_metric import METRICS, PatchMetric
+from .characteristic import Characteristic
+from .patch_metric import Anisotropic, PatchMetric, Upwind
+
+METRICS: dict[str, type[PatchMetric]] = {
+    "Upwind": Upwind,
+    "Anisotropic": Anisotropic,
+    "Characteristic": Characteristic,
+}
 
 
 def metric_name(metric: Mapping[str, Any] | str) -> str:

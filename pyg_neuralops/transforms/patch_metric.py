@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
@@ -13,6 +14,8 @@ from ..resolve import import_path
 from ..typed import Range, typed
 
 FACTOR = Annotated[float, Range(1)]
+Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""``(index [n], offset [n, M, D]) -> [n, M]``: a metric on one sample."""
 
 
 class PatchMetric(ABC):
@@ -30,9 +33,13 @@ class PatchMetric(ABC):
     def stretch(self, data: Data) -> torch.Tensor:
         """A bound s ``[N]`` of |p| over the distance of p, for every offset p from the point."""
 
+    def on(self, data: Data) -> Distance:
+        """:meth:`distance` on one sample; overridden where something is made once for it."""
+        return lambda index, offset: self.distance(data, index, offset)
+
     @property
     def fields(self) -> tuple[str, ...] | None:
-        """Names of the fields of the sample that are read: patches are made again where these change.
+        """Names of the fields and cells of the sample that are read: patches are made again where these change.
 
         None, unless overridden: any field may be, so patches are made again whenever one but ``y`` changes.
         """
@@ -59,16 +66,25 @@ class PatchMetric(ABC):
             ValueError: as :meth:`arguments`, or if the class has no import path.
         """
         cls = type(self)
-        ours = {found: name for name, found in METRICS.items()}
-        return {"name": ours.get(cls) or import_path(cls), **self.arguments()}
+        return {"name": cls.__name__ if is_ours(cls) else import_path(cls), **self.arguments()}
 
     def __repr__(self) -> str:
         cls = type(self)
-        name = cls.__name__ if cls in METRICS.values() else f"{cls.__module__}:{cls.__qualname__}"
+        name = cls.__name__ if is_ours(cls) else f"{cls.__module__}:{cls.__qualname__}"
         return f"{name}({', '.join(f'{key}={value!r}' for key, value in self.arguments().items())})"
 
 
-def _field(data: Data, name: str, shape: tuple[int, ...]) -> torch.Tensor:
+def is_ours(cls: type) -> bool:
+    """Whether a metric is the library's, known by its name alone."""
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def read_field(data: Data, name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """A field that a metric reads, in float64.
+
+    Raises:
+        ValueError: if it is missing, or of another shape.
+    """
     value = data.get(name)
     if value is None or tuple(value.shape) != shape:
         found = "is missing" if value is None else f"has shape {list(value.shape)}"
@@ -99,13 +115,13 @@ class Upwind(PatchMetric):
 
     @property
     def fields(self) -> tuple[str, ...] | None:
-        return (self.field,) if type(self) in METRICS.values() else None  # a subclass may read more
+        return (self.field,) if is_ours(type(self)) else None  # a subclass may read more
 
     def arguments(self) -> dict[str, Any]:
         return {"field": self.field, "stretch": self.factor, "both": self.both}
 
     def distance(self, data: Data, index: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
-        wind = _field(data, self.field, tuple(data.pos.shape))[index]
+        wind = read_field(data, self.field, tuple(data.pos.shape))[index]
         along = (offset @ torch.nn.functional.normalize(wind, dim=1)[..., None])[..., 0]  # [n, M]
         shortened = along.square() * (1 - self.factor**-2)
         if not self.both:
@@ -131,11 +147,11 @@ class Anisotropic(PatchMetric):
 
     @property
     def fields(self) -> tuple[str, ...] | None:
-        return (self.field,) if type(self) in METRICS.values() else None  # a subclass may read more
+        return (self.field,) if is_ours(type(self)) else None  # a subclass may read more
 
     def _eigenvalues(self, data: Data) -> torch.Tensor:
         dim = data.pos.shape[1]
-        tensor = _field(data, self.field, (data.num_nodes, dim, dim))
+        tensor = read_field(data, self.field, (data.num_nodes, dim, dim))
         values = torch.linalg.eigvalsh(tensor)
         skew = (tensor - tensor.transpose(1, 2)).abs().amax((1, 2)) > 1e-5 * values[:, -1].abs()
         bad = (values[:, 0] <= 0) | skew
@@ -145,12 +161,9 @@ class Anisotropic(PatchMetric):
 
     def distance(self, data: Data, index: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
         dim = data.pos.shape[1]
-        inverse = torch.linalg.inv(_field(data, self.field, (data.num_nodes, dim, dim))[index])  # [n, D, D]
+        inverse = torch.linalg.inv(read_field(data, self.field, (data.num_nodes, dim, dim))[index])  # [n, D, D]
         return ((offset @ inverse) * offset).sum(-1).clamp_min(0).sqrt()
 
     def stretch(self, data: Data) -> torch.Tensor:
         # Rounding in the inverse of a badly conditioned tensor must not break the bound.
         return self._eigenvalues(data)[:, -1].sqrt() * (1 + 1e-6)
-
-
-METRICS: dict[str, type[PatchMetric]] = {"Upwind": Upwind, "Anisotropic": Anisotropic}

@@ -45,7 +45,7 @@ def neighbours(
             raise ValueError("the data hold no cells; through_solid=False needs a mesh")
         return reachable_knn_graph(pos, k, edges)
     if metric is not None:
-        return metric_knn_graph(pos, k, lambda i, p: metric.distance(data, i, p), metric.stretch(data), batch, period)
+        return metric_knn_graph(pos, k, metric.on(data), metric.stretch(data), batch, period)
     if period is not None:
         ones = torch.ones(data.num_nodes)
         return metric_knn_graph(pos, k, lambda _, p: p.norm(dim=-1), ones, batch, period)

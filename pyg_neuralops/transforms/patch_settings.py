@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .metric_text import metric_name
-from .patch_metric import METRICS
+from .metric_text import METRICS, metric_name
 
 OLD = ("k", "period", "through_solid", "metric")
 SHORT = {"Tensor": "Anisotropic"}  # metrics that had another name

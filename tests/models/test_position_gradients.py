@@ -57,7 +57,8 @@ def assert_derivative(model, data):
 @pytest.mark.parametrize("is_prepared", [False, True])
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_has_gradients_by_positions(name, is_prepared):
-    data = (random_grid((4, 5), dtype=torch.float64)) if name == "fno" else random_mesh(20, dtype=torch.float64)
+    mesh = random_mesh(20, dtype=torch.float64, wind=True)
+    data = random_grid((4, 5), dtype=torch.float64) if name == "fno" else mesh
     model = normalized(small(name, **({"modes": 2} if name == "fno" else {})), [data]).double()
     if name == "graph-unet":  # keep the ReLUs off their kinks
         for parameter_name, parameter in model.model.unet.named_parameters():

@@ -46,6 +46,7 @@ LAYERS = {
     "RMSNorm": lambda: layers.RMSNorm(C),
     "SpectralConv": lambda: layers.SpectralConv(C, modes=(3, 3)),
     "TimeEmbedding": lambda: layers.TimeEmbedding(C),
+    "UpwindConv": lambda: layers.UpwindConv(C),
     "plain": lambda: nn.Sequential(nn.Linear(3, C), nn.ModuleList([nn.LayerNorm(C), layers.MLP(C, C)])),
 }
 CONVOLUTIONS = {

@@ -12,7 +12,7 @@ from pyg_neuralops.data.prepared import digests
 from pyg_neuralops.models import build_model
 from pyg_neuralops.normalize import normalized
 from pyg_neuralops.testing import random_mesh
-from pyg_neuralops.transforms import GraphEdges, KNNPatches, MeshEdges, PatchMetric, Upwind
+from pyg_neuralops.transforms import Characteristic, GraphEdges, KNNPatches, MeshEdges, PatchMetric, Upwind
 
 SIZE = {"in_channels": 2, "out_channels": 1, "hidden_channels": 8, "num_layers": 2}
 MODELS = {
@@ -86,7 +86,7 @@ def test_positions_moved_after_prepare_are_prepared_again(name, cells, change):
     torch.testing.assert_close(model(batch), want, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("metric", [Upwind("wind"), Along()])
+@pytest.mark.parametrize("metric", [Upwind("wind"), Characteristic("wind"), Along()])
 @pytest.mark.parametrize("change", ["wind", "one position", "x"])
 def test_fields_that_a_metric_reads_count_as_geometry(metric, change):
     samples = [with_fields(random_mesh(n, seed=n)) for n in (30, 17)]
@@ -191,7 +191,13 @@ def test_single_points_and_points_at_one_place():
         same.pos = same.pos[:1].expand(7, 2).clone()
         pair = with_fields(random_mesh(12, dtype=dtype))
         pair.pos[3] = pair.pos[8]
-        for settings in ({}, {"period": 1.0}, {"metric": "Upwind(wind)"}, {"metric": Along()}):
+        for settings in (
+            {},
+            {"period": 1.0},
+            {"metric": "Upwind(wind)"},
+            {"metric": "Characteristic(wind)"},
+            {"metric": Along()},
+        ):
             transform = KNNPatches(4, tiles=True, **settings)
             for sample in (one, same, pair):
                 found = transform(sample)
