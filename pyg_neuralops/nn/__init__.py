@@ -10,6 +10,7 @@ from .graph_mixer import GraphMixer, PointMixer
 from .grid import GridConv, GridStencil
 from .kernel_integral import KernelIntegral
 from .knn_attention import KNNAttention, PatchMixer
+from .learned_metric import LearnedMetric
 from .low_rank_spatial_attention import LowRankSpatialAttention
 from .mean_conv import MeanConv
 from .memory import limit_memory
@@ -34,6 +35,7 @@ __all__ = [
     "GridStencil",
     "KNNAttention",
     "KernelIntegral",
+    "LearnedMetric",
     "LowRankSpatialAttention",
     "MeanConv",
     "MeshGraphConv",
