@@ -19,6 +19,8 @@ from torch import Tensor
 from pyg_neuralops.ops import EdgeTiles, edge_attention, tiled_attention
 
 HEADS, WIDTH = 8, 12
+MODES = ("soft", "directional", "metric")
+WIDE = ("strength", "metric")  # what layers hand over in float32 at least
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -26,9 +28,12 @@ def leaves(pos: Tensor, mode: str, g: float) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     n, dim = pos.shape
     tensors = {name: torch.randn(n, HEADS, WIDTH, generator=generator) for name in ("q", "k", "v")}
-    if mode != "plain":
+    if mode in ("soft", "directional"):
         tensors["strength"] = torch.full((HEADS,), g)
-    if mode == "directional":
+    if mode == "metric":  # of the mean strength g, in all directions
+        factor = torch.randn(n, HEADS, dim, dim, generator=generator) * (g / dim) ** 0.5
+        tensors["metric"] = (factor @ factor.mT)[(..., *torch.tril_indices(dim, dim))]
+    if mode in ("directional", "metric"):
         tensors["direction"] = torch.randn(n, HEADS, dim, generator=generator)
     return tensors
 
@@ -41,10 +46,10 @@ def run(
     dtype: torch.dtype,
     **options: Any,
 ) -> dict[str, Tensor]:
-    """Output and gradients, with features in ``dtype``; positions and strength stay in float32 at least."""
+    """Output and gradients, with features in ``dtype``; positions, strength and metric stay in float32 at least."""
     wide = torch.promote_types(dtype, torch.float32)
-    inputs = {name: x.to(wide if name == "strength" else dtype).requires_grad_() for name, x in tensors.items()}
-    rest = {name: x for name, x in inputs.items() if name in ("strength", "direction")}
+    inputs = {name: x.to(wide if name in WIDE else dtype).requires_grad_() for name, x in tensors.items()}
+    rest = {name: x for name, x in inputs.items() if name in ("strength", "direction", "metric")}
     geometry = {"pos": pos.to(wide), **rest} if rest else {}
     out = function(inputs["q"], inputs["k"], inputs["v"], graph, **geometry, **options)
     at_out = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
@@ -77,11 +82,11 @@ def main(sets: list[str]) -> None:
             "max_U": flat["tile_num_keys"].max().item(),
         }
         print(f"\n{set_name}: {graphs[set_name]}")
-        for mode, g in [("plain", 0.0)] + [(mode, g) for mode in ("soft", "directional") for g in (0.1, 1.0, 10.0)]:
+        for mode, g in [("plain", 0.0), *((mode, g) for mode in MODES for g in (0.1, 1.0, 10.0))]:
             tensors = leaves(pos, mode, g)
             for name, dtype in FORMATS.items():
                 # bfloat16 inputs are what both paths are given, so the exact result starts from them too.
-                given = {key: x if key == "strength" else x.to(dtype).float() for key, x in tensors.items()}
+                given = {key: x if key in WIDE else x.to(dtype).float() for key, x in tensors.items()}
                 exact = run(edge_attention, given, edges, pos, torch.float64, coalesced=True)
                 found = {
                     "tiles": errors(run(tiled_attention, given, tiles, pos, dtype), exact),
@@ -101,7 +106,7 @@ def main(sets: list[str]) -> None:
                 for row in rows
                 if (row["format"], row["path"]) == (name, path) and key in row["errors"]
             )
-            for key in ("out", "q", "k", "v", "strength", "direction")
+            for key in ("out", "q", "k", "v", "strength", "direction", "metric")
         }
         for name, path in {(row["format"], row["path"]) for row in rows}
     }

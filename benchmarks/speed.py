@@ -20,6 +20,7 @@ from timing import in_fresh_process, interleaved, machine, peak_mib, show, table
 from torch import Tensor, nn
 from torch_geometric.nn import TransformerConv
 
+from pyg_neuralops.nn import KNNAttention
 from pyg_neuralops.ops import EdgeTiles, tiled_attention
 
 N, CHANNELS, HEADS, K = 16384, 96, 8, 32
@@ -90,7 +91,7 @@ def variants(dim: int) -> dict[str, Callable[[], Any]]:
             cases[f"buckets of 2^{power} pairs instead of 2^18"] = case.step(tiled_attention, case.tiles())
 
     def padded(*arguments: Any, **options: Any) -> Tensor:
-        with mock.patch("pyg_neuralops.ops.tiled_attention.padded_width", return_value=(16, False)):
+        with mock.patch("pyg_neuralops.ops.tiles.attention.padded_width", return_value=(16, False)):
             return tiled_attention(*arguments, **options)
 
     cases["head width padded from 12 to 16"] = case.step(padded, tiles)
@@ -112,6 +113,26 @@ def variants(dim: int) -> dict[str, Callable[[], Any]]:
     cases["bf16 features, dense gather"] = lambda: torch.autograd.grad(
         rivals.gather(*half, case.neighbour), half, case.at_out.bfloat16()
     )
+    return cases
+
+
+def masks(dim: int) -> dict[str, Callable[[], Any]]:
+    """Layers with their projections, by the terms of their scores; and attention alone, in heads of 12."""
+    case = Case(dim)
+    tiles = case.tiles()
+    cases = {}
+    for mask in ("none", "head", "metric"):
+        for direction in (False, True):
+            layer = KNNAttention(CHANNELS, pos_dim=dim, heads=HEADS, soft_mask=mask, direction=direction)
+            cases[f"{mask}, direction" if direction else mask] = case.layer(layer, case.pos, tiles)
+    cases["attention alone: head"] = case.step(tiled_attention, tiles, pos=case.pos, strength=case.strength)
+    metric = torch.rand(N, HEADS, dim * (dim + 1) // 2, requires_grad=True)
+    for width in dict.fromkeys((12, KNNAttention(CHANNELS, pos_dim=dim, heads=HEADS, soft_mask="metric").key_width)):
+        q, k = (x[..., :width].detach().requires_grad_() for x in case.qkv[:2])
+        leaves = [q, k, case.qkv[2], metric]
+        cases[f"attention alone: metric, keys of {width}"] = lambda q=q, k=k, leaves=leaves: torch.autograd.grad(
+            tiled_attention(q, k, case.qkv[2], tiles, pos=case.pos, metric=metric), leaves, case.at_out
+        )
     return cases
 
 
@@ -199,7 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, torch.get_num_threads()])
-    parser.add_argument("--only", nargs="+", default=["rivals", "variants", "extents", "memory", "build"])
+    parser.add_argument("--only", nargs="+", default=["rivals", "variants", "masks", "extents", "memory", "build"])
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--peak", help="only measure the memory of one case, and print it")
     options = parser.parse_args()
@@ -208,9 +229,9 @@ def main() -> None:
         return
     tables: dict[str, Any] = {}
 
-    def measure(title: str, cases: dict[str, Callable[[], Any]]) -> None:
-        tables[title] = {"load": machine()["load"], "rows": table(interleaved(cases, options.rounds), BASE)}
-        show(title, tables[title]["rows"], BASE)
+    def measure(title: str, cases: dict[str, Callable[[], Any]], base: str = BASE) -> None:
+        tables[title] = {"load": machine()["load"], "rows": table(interleaved(cases, options.rounds), base)}
+        show(title, tables[title]["rows"], base)
 
     for threads in dict.fromkeys(options.threads):
         torch.set_num_threads(threads)
@@ -220,6 +241,8 @@ def main() -> None:
                 measure(f"rivals, {where}", against_rivals(dim))
             if "variants" in options.only:
                 measure(f"variants, {where}", variants(dim))
+            if "masks" in options.only:
+                measure(f"masks, {where}", masks(dim), "head")
             if options.slow:
                 measure(f"compiled, {where}", compiled(dim))
         if "extents" in options.only:

@@ -76,7 +76,7 @@ class FitRecipe(Settings):
     lr_rest: Positive = 0.5
     """Of what Muon leaves to AdamW, as a multiple of lr."""
     lr_scalars: Positive = 1.0
-    """Of soft masks, gates and temperatures, as a multiple of what they would have."""
+    """Of soft masks with their metrics, gates and temperatures, as a multiple of what they would have."""
     weight_decay: Annotated[float, Range(0)] | None = None
     """Decoupled from the gradient; by default 0.1 with muon, 1e-5 with adamw."""
     clip: Positive | Literal["auto"] | None = "auto"

@@ -1,7 +1,10 @@
 """The inside view against what the numbers must be."""
 
+import math
+
 import pytest
 import torch
+from matplotlib.collections import EllipseCollection
 from torch_geometric.data import Batch
 from torch_geometric.explain import AttentionExplainer, Explainer
 
@@ -11,12 +14,13 @@ from pyg_neuralops.inside import (
     effective_window,
     gate_means,
     influence,
+    learned_metrics,
     patch_attention,
 )
 from pyg_neuralops.models import build_model
 from pyg_neuralops.nn import KNNAttention
 from pyg_neuralops.normalize import normalized
-from pyg_neuralops.plotting import attention_on_mesh
+from pyg_neuralops.plotting import attention_on_mesh, metric_on_mesh
 from pyg_neuralops.testing import random_grid, random_mesh
 
 N, K, H = 60, 12, 4
@@ -34,7 +38,10 @@ def set_mask(model, value):
             torch.nn.init.constant_(module.mask, value)
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"direction": True}, {"patches": {"k": K, "period": 1.0}}])
+SETTINGS = [{}, {"direction": True}, {"patches": {"k": K, "period": 1.0}}, {"soft_mask": "metric"}]
+
+
+@pytest.mark.parametrize("kwargs", SETTINGS)
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_attention_sums_to_one_and_is_what_the_model_uses(kwargs, wrapped):
     data = random_mesh(N)
@@ -83,6 +90,63 @@ def test_window_shrinks_with_the_mask_and_is_uniform_without():
     torch.nn.init.zeros_(equal.blocks[0].mixer.mixers[0].attention.qkv.bias)
     torch.testing.assert_close(effective_window(equal, data)[0].near, torch.full((H,), 0.25))
     assert len(effective_window(wide, Batch.from_data_list([random_mesh(N), random_mesh(30)]))) == 2
+
+
+def set_metric(model, a11, a22):
+    for module in model.modules():
+        if isinstance(module, KNNAttention):
+            factor = torch.tensor([a11**0.5, 0.0, a22**0.5])
+            module.metric.bias.data = factor.repeat(H)
+
+
+def test_a_metric_makes_the_window_of_its_mean_strength_and_narrow_in_its_direction():
+    data = random_mesh(400, cells=False)
+    round_, masked, flat = la2former(soft_mask="metric"), la2former(), la2former(soft_mask="metric")
+    set_metric(round_, 3.0, 3.0)
+    set_mask(masked, torch.tensor(3.0).expm1().log())  # softplus^-1
+    set_metric(flat, 1e6, 0.0)
+    windows = [effective_window(model, data)[0] for model in (round_, masked)]
+    torch.testing.assert_close(windows[0].distance, windows[1].distance)
+    layer = patch_attention(flat, data)[0]
+    offset = (data.pos[layer.edge_index[0]] - data.pos[layer.edge_index[1]]).abs()  # only what is beside it in x
+    assert (layer.mask * offset[:, :1]).sum() < 1e-2 * (layer.mask * offset[:, 1:]).sum()
+
+
+def test_learned_metrics_are_those_of_the_layers():
+    data, model = random_mesh(N), la2former(soft_mask="metric")
+    set_metric(model, 4.0, 1.0)
+    found = learned_metrics(model, data)
+    assert list(found) == [f"blocks.{layer}.mixer.mixers.0.attention" for layer in range(2)]
+    for matrix in found.values():
+        torch.testing.assert_close(matrix, torch.tensor([4.0, 1.0]).diag().expand(N, H, 2, 2))
+    weight = model.blocks[1].mixer.mixers[0].attention.metric.weight
+    torch.nn.init.normal_(weight)
+    first, second = learned_metrics(normalized(model, [data]), data).values()
+    assert (first == first[0]).all()
+    assert (second != second[0]).any()
+    assert torch.linalg.eigvalsh(second).min() > -1e-4
+    with pytest.raises(ValueError, match="LA2Former has no learned metric"):
+        learned_metrics(la2former(), data)
+
+
+def test_a_metric_is_drawn_with_its_long_axis_where_it_looks_far(tmp_path):
+    data = random_mesh(N)
+    way = torch.tensor([0.6, 0.8])
+    narrow = torch.eye(2) - way.outer(way) + 0.04 * way.outer(way)  # five times as far along the way
+    metric = torch.stack([narrow, torch.eye(2)]).expand(N, 2, 2, 2)
+    figure = metric_on_mesh(data, metric, values=data.y, wind=way.expand(N, 2), titles=["one", "other"])
+    panels = [ax for ax in figure.axes if ax.get_title()]
+    assert [ax.get_title() for ax in panels] == ["one: strength 0.52, axes 5.0", "other: strength 1, axes 1.0"]
+    ellipses = [next(item for item in ax.collections if isinstance(item, EllipseCollection)) for ax in panels]
+    assert len(ellipses[0].get_offsets()) > N // 4
+    assert ellipses[0].get_widths() == pytest.approx(5 * ellipses[0].get_heights())
+    assert ellipses[0].get_angles() % 180 == pytest.approx(math.degrees(math.atan2(0.8, 0.6)))
+    figure.savefig(tmp_path / "metric.png", dpi=40)
+    for wrong in (metric[1:], metric[..., :1], metric[:, 0]):
+        with pytest.raises(ValueError, match=r"\[60, H, 2, 2\] are needed"):
+            metric_on_mesh(data, wrong)
+    with pytest.raises(ValueError, match="1 titles for 2 heads"):
+        metric_on_mesh(data, metric, titles=["one"])
 
 
 def test_maps_are_rows_of_the_attention():

@@ -16,8 +16,8 @@ from .muon import Muon
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adamw": AdamW, "muon": Muon}
 
-SCALARS = ("mask", "gate", "temperature")
-"""What a parameter, or the layer that holds it, is called where it is a width or a balance instead of features."""
+SCALARS = ("mask", "gate", "temperature", "metric")
+"""What a parameter, or the layer that holds it, is called where it makes a width or a balance instead of features."""
 
 
 def optimizer_of(recipe: FitRecipe, model: nn.Module) -> Optimizer:
@@ -35,7 +35,8 @@ def make_optimizer(
     """The optimiser called ``name`` for the trained parameters of ``model``.
 
     Every group has its multiple of the rate in ``lr_factor``: "muon" gives 1 to :func:`hidden_matrices` and
-    ``lr_rest`` to all else; soft masks, gates and temperatures (:data:`SCALARS`) get ``lr_scalars`` times theirs.
+    ``lr_rest`` to all else; soft masks with their metrics, gates and temperatures (:data:`SCALARS`) get ``lr_scalars``
+    times theirs.
 
     Args:
         name: "adamw", "muon", or "package.module:Class" of a user's own, called as

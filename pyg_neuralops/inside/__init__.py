@@ -1,8 +1,9 @@
-"""What happens inside a model: attention, its effective window, gates, influence; all as plain tensors."""
+"""What happens inside a model: attention, its window and metric, gates, influence; all as plain tensors."""
 
 from .edge_model import EdgeModel
 from .influence import gate_means, influence
 from .mass import attention_mass, connecting_k, mass_of
+from .metric import learned_metrics
 from .patch_attention import PatchAttention, attention_maps, patch_attention
 from .window import Window, effective_window
 
@@ -16,6 +17,7 @@ __all__ = [
     "effective_window",
     "gate_means",
     "influence",
+    "learned_metrics",
     "mass_of",
     "patch_attention",
 ]

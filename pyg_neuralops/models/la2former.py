@@ -53,7 +53,8 @@ class LA2Former(Patched, BlockStack):
         heads: H, a divisor of C. Each has a soft mask of its own; where C is small, fewer of them are faster.
         patches: a :class:`KNNPatches`, its settings such as ``{"k": 24, "metric": "Upwind('wind', stretch=6)"}``,
             or K alone.
-        soft_mask: of :class:`KNNAttention`: "head", "layer" or "none".
+        soft_mask: of :class:`KNNAttention`: "head", "layer", "none", or "metric", whose width has a learned direction
+            at each node.
         direction: whether patches see direction (the directional term of :class:`KNNAttention`).
         local: whether the local path is present.
         global_: "efficient" (softmax on q over features and on k over nodes), "galerkin", "lrsa", "laplacian" (a

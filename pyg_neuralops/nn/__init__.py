@@ -11,6 +11,7 @@ from .graph_mixer import GraphMixer, PointMixer
 from .grid import GridConv, GridStencil
 from .kernel_integral import KernelIntegral
 from .knn_attention import KNNAttention, PatchMixer
+from .learned_metric import LearnedMetric
 from .low_rank_spatial_attention import LowRankSpatialAttention
 from .mean_conv import MeanConv
 from .memory import limit_memory
@@ -38,6 +39,7 @@ __all__ = [
     "GridStencil",
     "KNNAttention",
     "KernelIntegral",
+    "LearnedMetric",
     "LowRankSpatialAttention",
     "MeanConv",
     "MeshGraphConv",

@@ -13,10 +13,13 @@ from torch_geometric.utils import softmax
 
 from ..data import Mesh
 from ..ops import EdgeTiles, incoming_reach, nearest_image, tiled_attention
-from .heads import check_heads
+from ..ops.symmetric import products
+from ..ops.tiles.geometry import num_columns
+from .heads import check_heads, width_of_keys
 from .initial import Layer, reset_parts
+from .learned_metric import LearnedMetric
 
-SOFT_MASKS = ("head", "layer", "none")
+SOFT_MASKS = ("head", "layer", "none", "metric")
 INITIAL_STRENGTH = 0.1  # a weak mask: nearly the plain softmax
 
 
@@ -30,17 +33,19 @@ class KNNAttention(MessagePassing):
     over the incoming edges j -> i, per head h. The reach :math:`l_i` is the longest incoming edge (the distance
     to the K-th neighbour), :math:`g_h = \mathrm{softplus}(s_h)` is learned, and the directional term is optional. m is
     the weight of a node, where nodes do not count alike. A node without incoming edges gets the bias of :math:`W_o`
-    alone.
+    alone. A learned metric has :math:`-(p_j - p_i)^\top A_h(x_i) (p_j - p_i) / l_i^2` in place of g's term
+    (:class:`LearnedMetric`), and starts as it.
 
     Args:
         channels: C, in and out.
         pos_dim: D.
         heads: H, a divisor of C.
-        soft_mask: "head" (one g per head), "layer" (one g) or "none".
+        soft_mask: "head" (one g per head), "layer" (one g), "none", or "metric" (A, per node and head).
         direction: whether the directional term is present; it starts at zero.
         key_width: features of a head's queries and keys, d; by default the head's width C / H, less the D + 1
             columns that tiles need for distance and direction where a head of 16 or more features has no room for
             them beside its own: fused attention works on multiples of 8, and a wider head costs half as much again.
+            A metric needs D (D + 3) / 2 columns, and takes what is missing from smaller heads too.
         project: whether W_o is present (a :class:`Fusion` brings its own).
         scales: lengths of the soft mask in units of l_i, dealt to as many groups of consecutive heads, such as
             (1, 0.5, 0.25): g_h is softplus(s_h) over the square of the head's. With soft_mask="head" only.
@@ -74,20 +79,24 @@ class KNNAttention(MessagePassing):
         if soft_mask not in SOFT_MASKS:
             raise ValueError(f"soft_mask={soft_mask!r}; choose from {list(SOFT_MASKS)}")
         if key_width is None:
-            columns = pos_dim * (direction or soft_mask != "none") + (soft_mask != "none")
-            has_room = -(-(self.width + columns) // 8) == -(-self.width // 8)
-            key_width = self.width if has_room or self.width < 16 else self.width - columns
+            has_mask = soft_mask != "none"
+            plain = num_columns(pos_dim, has_mask, False) if has_mask or direction else 0
+            columns = num_columns(pos_dim, False, True) if soft_mask == "metric" else plain
+            key_width = width_of_keys(self.width, plain, columns)
         if key_width < 1:
             raise ValueError(f"key_width={key_width}; it must be at least 1")
         self.key_width = key_width
         self.channels, self.pos_dim, self.heads, self.soft_mask = channels, pos_dim, heads, soft_mask
         self.qkv = nn.Linear(channels, heads * (2 * key_width + self.width))
         self.out = nn.Linear(channels, channels) if project else nn.Identity()
-        shape = {"head": (heads,), "layer": (1,), "none": (0,)}[soft_mask]
+        shape = {"head": (heads,), "layer": (1,), "none": (0,), "metric": (0,)}[soft_mask]
         self.mask = nn.Parameter(torch.empty(shape))
         self.direction = nn.Parameter(torch.empty(heads, key_width, pos_dim)) if direction else None
         squares = None if scales is None else squared_scales(scales, heads, soft_mask)
         self.register_buffer("squares", squares, persistent=False)
+        self.metric: LearnedMetric | None = None
+        if soft_mask == "metric":
+            self.metric = LearnedMetric(channels, pos_dim=pos_dim, heads=heads, start=INITIAL_STRENGTH)
         self.max_mib: float | None = None  # see :func:`pyg_neuralops.nn.limit_memory`
         self.reset_own()
 
@@ -106,7 +115,7 @@ class KNNAttention(MessagePassing):
 
     @property
     def strength(self) -> Tensor:
-        """g, the strength of the soft mask: ``[H]``, ``[1]``, or ``[0]`` without one."""
+        """g, the strength of the soft mask: ``[H]``, ``[1]``, or ``[0]`` without one or with a metric."""
         g = F.softplus(self.mask)
         return g if self.squares is None else g / self.squares
 
@@ -122,6 +131,7 @@ class KNNAttention(MessagePassing):
         shares = [self.heads * width for width in (self.key_width, self.key_width, self.width)]
         q, k, v = (part.unflatten(1, (self.heads, -1)) for part in self.qkv(x).split(shares, 1))  # [N, H, d]
         w = None if self.direction is None else torch.einsum("nhd,hdp->nhp", q, self.direction)  # [N, H, D]
+        metric = None if self.metric is None else self.metric(x)  # [N, H, D (D + 1) / 2]
         if isinstance(adj, EdgeTiles):
             out = tiled_attention(
                 q,
@@ -129,17 +139,18 @@ class KNNAttention(MessagePassing):
                 v,
                 adj if log_weight is None else adj.with_bias(q.dtype, log_weight),
                 pos=pos,
-                strength=None if self.soft_mask == "none" else self.strength,
+                strength=self.strength if self.mask.numel() else None,
                 reach=reach,
                 direction=w,
                 period=period,
                 max_mib=self.max_mib,
+                metric=metric,
             )
             return self.out(out.flatten(1))
         reach = incoming_reach(pos, adj, period) if reach is None else reach
-        # propagate_type: (q: Tensor, k: Tensor, v: Tensor, pos: Tensor, reach: Tensor, w: OptTensor, period: OptTensor, log_weight: OptTensor)  # noqa: E501
+        # propagate_type: (q: Tensor, k: Tensor, v: Tensor, pos: Tensor, reach: Tensor, w: OptTensor, period: OptTensor, log_weight: OptTensor, metric: OptTensor)  # noqa: E501
         out = self.propagate(
-            adj, q=q, k=k, v=v, pos=pos, reach=reach, w=w, period=period, log_weight=log_weight
+            adj, q=q, k=k, v=v, pos=pos, reach=reach, w=w, period=period, log_weight=log_weight, metric=metric
         )  # [N, H, d]
         return self.out(out.flatten(1))
 
@@ -154,6 +165,7 @@ class KNNAttention(MessagePassing):
         w_i: Tensor | None,
         period: Tensor | None,
         log_weight_j: Tensor | None,
+        metric_i: Tensor | None,
         index: Tensor,
         ptr: Tensor | None,
         size_i: int | None,
@@ -162,8 +174,10 @@ class KNNAttention(MessagePassing):
         offset = offset if period is None else nearest_image(offset, period)
         offset = (offset / reach_i[:, None]).to(q_i.dtype)
         score = (q_i * k_j).sum(-1) / math.sqrt(self.key_width)  # [E, H]
-        if self.soft_mask != "none":
+        if self.mask.numel():
             score = score - self.strength * offset.square().sum(1, keepdim=True)
+        if metric_i is not None:
+            score = score - (metric_i * products(offset)[:, None]).sum(-1)
         if w_i is not None:
             score = score + (w_i * offset[:, None]).sum(-1)
         if log_weight_j is not None:

@@ -49,7 +49,7 @@ class UpwindConv(Layer):
         nn.init.constant_(self.spread_edge.bias, -3.0)
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
-        if mesh.edge_attr is None:
+        if mesh.edge_index is None or mesh.edge_attr is None:
             raise ValueError("the mesh has no edges with the flow on them; apply GraphEdges (model.prepare does)")
         source, target = mesh.edge_index
         flux = self.carried(x, mesh.edge_index, mesh.edge_attr) + self.spread(x, mesh.edge_index, mesh.edge_attr)

@@ -35,11 +35,7 @@ def plot_patch(
     x, y = pos.T.numpy()
     ax.scatter(x, y, s=4, color="0.8", linewidths=0)
     if wind is not None:
-        low, high = pos.amin(0), pos.amax(0)
-        raster = low + (high - low) * torch.cartesian_prod(*[torch.linspace(0.03, 0.97, 18)] * 2)
-        near = torch.cdist(raster.to(pos.dtype), pos).argmin(1)
-        arrows = torch.nn.functional.normalize(wind.detach().cpu()[near], dim=1)
-        ax.quiver(*raster.T.numpy(), *arrows.T.numpy(), color="0.55", width=0.002, scale=30)
+        plot_wind(ax, pos, wind)
     source, target = data.patch_index.cpu()
     for number, centre in enumerate(centres):
         patch = pos[source[target == centre]].numpy()
@@ -48,6 +44,16 @@ def plot_patch(
     if title:
         ax.set_title(title)
     bare(ax, data.pos.detach().cpu().numpy())
+
+
+def plot_wind(ax: Axes, pos: Tensor, wind: Tensor) -> None:
+    """Draw ``wind [N, 2]`` at ``pos [N, 2]`` as arrows of one length on a raster of the nearest nodes."""
+    pos = pos.detach().cpu()
+    low, high = pos.amin(0), pos.amax(0)
+    raster = low + (high - low) * torch.cartesian_prod(*[torch.linspace(0.03, 0.97, 18)] * 2)
+    near = torch.cdist(raster.to(pos.dtype), pos).argmin(1)
+    arrows = torch.nn.functional.normalize(wind.detach().cpu()[near], dim=1)
+    ax.quiver(*raster.T.numpy(), *arrows.T.numpy(), color="0.55", width=0.002, scale=30)
 
 
 def attention_on_mesh(

@@ -15,6 +15,7 @@ from pyg_neuralops.models import MODELS, build_model
 from pyg_neuralops.normalize import normalized
 from pyg_neuralops.testing import random_mesh
 
+METRIC = {"soft_mask": "metric"}
 SHAPES = [(6, 6), (12, 6), (6, 12), (6, 6), (1, 7)]
 
 
@@ -110,20 +111,20 @@ def test_only_real_matrices():
             Muon([{"params": [nn.Parameter(weight)], "matrices": True}])
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
-def test_every_parameter_is_stepped_once_and_ends_of_models_by_adamw(name):
-    model = build_model(name, in_channels=2, out_channels=1, pos_dim=2, hidden_channels=16, num_layers=2)
+@pytest.mark.parametrize(("name", "settings"), [*((name, {}) for name in sorted(MODELS)), ("la2former", METRIC)])
+def test_every_parameter_is_stepped_once_and_ends_of_models_by_adamw(name, settings):
+    model = build_model(name, in_channels=2, out_channels=1, pos_dim=2, hidden_channels=16, num_layers=2, **settings)
     optimizer = make_optimizer(model, "muon", 1e-2, 0.0, lr_rest=0.5, lr_scalars=3.0)
     stepped = [id(weight) for group in optimizer.param_groups for weight in group["params"]]
     assert sorted(stepped) == sorted(id(weight) for weight in model.parameters() if weight.requires_grad)
     names = {id(weight): key for key, weight in model.named_parameters()}
     hidden = {names[id(weight)] for weight in hidden_matrices(model)}
     assert hidden, "no matrix would be stepped by Muon"
-    assert not any(word in key for key in hidden for word in ("encoder", "decoder", "norm"))
+    assert not any(word in key for key in hidden for word in ("encoder", "decoder", "norm", "metric"))
     for group in optimizer.param_groups:
         for weight in group["params"]:
             key = names[id(weight)]
-            scalar = key.rpartition(".")[2] in ("mask", "temperature")
+            scalar = key.rpartition(".")[2] in ("mask", "temperature") or "metric" in key
             assert group["lr"] == 1e-2 * (1 if key in hidden else 0.5 * (3 if scalar else 1))
     before = [group["lr"] for group in optimizer.param_groups]
     set_rate(optimizer, 1e-3, 0.9)

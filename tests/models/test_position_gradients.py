@@ -31,6 +31,8 @@ def small(name, **kwargs):
             torch.nn.init.uniform_(module.mask, 1, 2)
             if module.direction is not None:
                 torch.nn.init.normal_(module.direction)
+            if module.metric is not None:
+                torch.nn.init.normal_(module.metric.weight)
     return model
 
 
@@ -67,7 +69,9 @@ def test_every_model_has_gradients_by_positions(name, is_prepared):
     assert_derivative(model, model.prepare(data) if is_prepared else data)
 
 
-@pytest.mark.parametrize("settings", [{}, {"direction": True}, {"coords": False}, {"soft_mask": "layer"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"direction": True}, {"coords": False}, {"soft_mask": "layer"}, {"soft_mask": "metric"}]
+)
 @pytest.mark.parametrize("patches", PATCHES)
 @pytest.mark.parametrize("max_mib", [None, 0.01])
 def test_local_attention_has_gradients_by_positions(settings, patches, max_mib):

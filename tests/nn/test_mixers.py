@@ -27,6 +27,7 @@ from pyg_neuralops.testing import (
 from pyg_neuralops.transforms import KNNPatches
 
 C, H = 16, 4
+METRIC = {"soft_mask": "metric"}
 
 
 def knn(**kwargs):
@@ -34,6 +35,9 @@ def knn(**kwargs):
     nn.init.normal_(attention.mask, 0.5, 0.5)
     if attention.direction is not None:
         nn.init.normal_(attention.direction)
+    if attention.metric is not None:
+        nn.init.normal_(attention.metric.weight, std=0.3)
+        nn.init.normal_(attention.metric.bias)
     return attention
 
 
@@ -42,6 +46,8 @@ MIXERS = {
     "knn, one mask a layer": lambda: PatchMixer(knn(soft_mask="layer")),
     "knn, no mask": lambda: PatchMixer(knn(soft_mask="none")),
     "knn, directional": lambda: PatchMixer(knn(direction=True)),
+    "knn, metric": lambda: PatchMixer(knn(soft_mask="metric")),
+    "knn, metric and directional": lambda: PatchMixer(knn(soft_mask="metric", direction=True)),
     "efficient": lambda: EfficientAttention(C, heads=H),
     "galerkin": lambda: GalerkinAttention(C, heads=H),
     "fusion": lambda: Fusion(C, [PatchMixer(knn()), EfficientAttention(C, heads=H)]),
@@ -126,6 +132,42 @@ def test_soft_mask_and_direction_are_the_stated_bias():
     torch.testing.assert_close(attention(x, pos, edges), attention.out(full))
 
 
+@pytest.mark.parametrize("direction", [False, True])
+@pytest.mark.parametrize("pos_dim", [1, 2, 3])
+def test_a_learned_metric_starts_as_the_mask_of_heads_and_is_the_stated_bias(pos_dim, direction):
+    n, options = 15, {"pos_dim": pos_dim, "direction": direction, "key_width": 4}
+    layers = []
+    for soft_mask in ("head", "metric"):
+        torch.manual_seed(0)
+        layers.append(KNNAttention(C, heads=H, soft_mask=soft_mask, **options).double())
+    x, pos = torch.randn(n, C).double(), torch.rand(n, pos_dim).double()
+    edges = knn_graph(pos, 8)
+    for adj in (edges, EdgeTiles.from_edge_index(edges, pos)):
+        plain, learned = (layer(x, pos, adj) for layer in layers)
+        torch.testing.assert_close(learned, plain, rtol=0, atol=1e-7)  # softplus and a root in single precision
+    attention = layers[1]
+    nn.init.normal_(attention.metric.weight)
+    matrix = attention.metric.tensors(x)  # [N, H, D, D]
+    factor = nn.functional.linear(x, attention.metric.weight, attention.metric.bias).unflatten(1, (H, -1))
+    lower = torch.zeros_like(matrix)
+    rows, columns = torch.tril_indices(pos_dim, pos_dim)
+    lower[..., rows, columns] = factor
+    torch.testing.assert_close(matrix, lower @ lower.mT)
+    edges = knn_graph(pos, n)
+    offset = (pos[None] - pos[:, None]) / torch.cdist(pos, pos).amax(1)[:, None, None]  # [i, j, D], l_i
+    q, k, v = attention.qkv(x).view(n, 3, H, 4).permute(1, 2, 0, 3)
+    bias = -torch.einsum("ijp,ihpq,ijq->hij", offset, matrix, offset)
+    full = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(attention(x, pos, edges), attention.out(full))
+
+
+def test_autocast_does_not_round_a_learned_metric():
+    layer, x = knn(soft_mask="metric").metric, torch.randn(30, C)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), layer(x.float()))
+    assert layer.to(torch.bfloat16)(x).dtype == torch.bfloat16
+
+
 def test_a_strong_mask_leaves_the_node_itself():
     torch.manual_seed(0)
     attention = KNNAttention(C, heads=H)
@@ -177,13 +219,17 @@ def test_heads_without_room_give_columns_to_the_geometry():
     assert KNNAttention(128, heads=8, soft_mask="none").key_width == 16
     assert KNNAttention(96, heads=8).key_width == 12
     assert KNNAttention(64, heads=8).key_width == 8
+    for channels, dim, width in ((96, 2, 11), (128, 2, 11), (64, 2, 8), (96, 3, 7), (64, 3, 7), (64, 1, 8), (32, 3, 4)):
+        assert KNNAttention(channels, heads=8, pos_dim=dim, soft_mask="metric").key_width == width
     assert KNNAttention(64, heads=8, key_width=5).qkv.out_features == 8 * (5 + 5 + 8)
     with pytest.raises(ValueError, match="key_width=0"):
         KNNAttention(64, heads=8, key_width=0)
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"direction": True}, {"soft_mask": "none"}, {"key_width": 3}])
-@pytest.mark.parametrize("pos_dim", [2, 3])
+@pytest.mark.parametrize(
+    "kwargs", [{}, {"direction": True}, {"soft_mask": "none"}, {"key_width": 3}, METRIC, METRIC | {"direction": True}]
+)
+@pytest.mark.parametrize("pos_dim", [1, 2, 3])
 def test_tiles_give_what_edges_give(kwargs, pos_dim):
     torch.manual_seed(0)
     attention = knn(pos_dim=pos_dim, **kwargs).double()
@@ -196,10 +242,11 @@ def test_tiles_give_what_edges_give(kwargs, pos_dim):
     torch.testing.assert_close(grads[1], grads[0])
 
 
+@pytest.mark.parametrize("mask", [{}, METRIC])
 @pytest.mark.parametrize("settings", [{"max_mib": 0.05}, {"checkpoint": True}, {"max_mib": 0.05, "checkpoint": True}])
-def test_limited_memory_gives_the_same_numbers(settings):
+def test_limited_memory_gives_the_same_numbers(settings, mask):
     torch.manual_seed(0)
-    block = Block(C, Fusion(C, [PatchMixer(knn(direction=True)), EfficientAttention(C, heads=H)]))
+    block = Block(C, Fusion(C, [PatchMixer(knn(direction=True, **mask)), EfficientAttention(C, heads=H)]))
     model, data = MixerModel(block, C), random_mesh(300, in_channels=C)
     data = KNNPatches(8, tiles=True)(data)
     plain = model(data)

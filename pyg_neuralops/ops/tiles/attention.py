@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..symmetric import check_metric
 from .chunked import ChunkedAttention
 from .edge_tiles import EdgeTiles
-from .geometry import Geometry, padded_width
+from .geometry import Geometry, num_columns, padded_width
 from .rows import attend_bucket
 
 
@@ -25,15 +26,16 @@ def tiled_attention(
     period: Tensor | None = None,
     max_mib: float | None = None,
     compute_dtype: torch.dtype | None = None,
+    metric: Tensor | None = None,
 ) -> Tensor:
     r"""The function of :func:`~pyg_neuralops.ops.edge_attention`, without a term per edge.
 
     Args:
-        q, k: ``[N, H, d]`` queries and keys. v: ``[N, H, c]`` values. With c > d (3 or 4 more) the geometric
+        q, k: ``[N, H, d]`` queries and keys. v: ``[N, H, c]`` values. With c > d (by their number) the geometric
             terms below take their columns out of the head's own width.
         tiles: :class:`~pyg_neuralops.ops.EdgeTiles` of the graph; they carry the nodes' weights where there are any
             (:meth:`~pyg_neuralops.ops.EdgeTiles.with_bias`).
-        pos: ``[N, D]`` positions; needed by the two geometric terms.
+        pos: ``[N, D]`` positions; needed by the geometric terms.
         strength: g of the soft mask, ``[H]`` or a scalar; None leaves it out.
         reach: l, ``[N]``, positive; by default the longest incoming edge, ``tiles.reach``, a constant: where ``pos``
             requires a gradient it must be given (:func:`~pyg_neuralops.ops.incoming_reach`). The accuracy is that
@@ -45,12 +47,16 @@ def tiled_attention(
         compute_dtype: format of the products. By default float32 for half formats on a CPU (faster there
             than the native ones, and more accurate), and for float16 with geometric terms (its range is
             too small for them); else the format of ``q``, or of autocast.
+        metric: A of a soft mask with a direction, in place of ``strength``: ``[N, H, D (D + 1) / 2]``, the lower
+            triangles of symmetric matrices, row by row.
 
     Shapes:
         returns ``[N, H, c]``; zeros for a node without incoming edges. Differentiable once.
     """
-    _check(q, k, v, tiles, pos, strength, reach, direction, max_mib)
-    device, is_geometric = q.device.type, strength is not None or direction is not None
+    is_geometric = any(x is not None for x in (strength, direction, metric))
+    _check(q, k, v, tiles, pos, reach, is_geometric, max_mib)
+    check_metric(metric, strength, q, pos)
+    device = q.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else q.dtype
     if compute_dtype is None:
         is_half = dtype in (torch.bfloat16, torch.float16)
@@ -59,31 +65,36 @@ def tiled_attention(
     with torch.autocast(device, enabled=False):  # it would round the geometric columns
         q, k, v = (x.to(compute_dtype) for x in (q, k, v))
         if not tiles.buckets:  # zeros, with gradients of zero
-            used = [x for x in (q, k, strength, direction) if isinstance(x, Tensor)]
+            used = [x for x in (q, k, strength, direction, metric) if isinstance(x, Tensor)]
             return (v * 0 + sum((x * 0).sum() for x in used)).to(dtype)
         wide = torch.promote_types(compute_dtype, torch.float32)
         if strength is not None:
             strength = torch.as_tensor(strength, device=q.device).to(wide)
         if direction is not None:
             direction = direction.to(wide)
-        dim = pos.shape[1] if pos is not None and is_geometric else 0
-        width, has_room = padded_width(q.shape[-1], v.shape[-1], dim, strength is not None, compute_dtype)
-        geometry = None
+        if metric is not None:
+            metric = metric.to(wide)
+        columns, geometry = 0, None
+        if pos is not None and is_geometric:
+            columns = num_columns(pos.shape[1], strength is not None, metric is not None)
+        width, has_room = padded_width(q.shape[-1], v.shape[-1], columns, compute_dtype)
         if pos is not None and is_geometric:
             geometry = Geometry(
                 pos=pos,
                 reach=tiles.reach if reach is None else reach,
                 period=period,
                 has_distance=strength is not None,
+                has_metric=metric is not None,
                 has_constant=has_room,
                 dtype=compute_dtype,
                 factor=q.shape[-1] ** 0.5,  # undoes the scale of the attention
             )
         if max_mib is None:
-            out = _all_at_once(q, k, v, strength, direction, tiles, geometry, width)
+            out = _all_at_once(q, k, v, strength, direction, metric, tiles, geometry, width)
         else:
             places = (None, None) if geometry is None else (geometry.pos, geometry.reach)
-            out = ChunkedAttention.apply(q, k, v, strength, direction, *places, tiles, geometry, width, max_mib)
+            terms = strength, direction, metric
+            out = ChunkedAttention.apply(q, k, v, *terms, *places, tiles, geometry, width, max_mib)
         return out.to(dtype)
 
 
@@ -93,6 +104,7 @@ def _all_at_once(
     v: Tensor,
     strength: Tensor | None,
     direction: Tensor | None,
+    metric: Tensor | None,
     tiles: EdgeTiles,
     geometry: Geometry | None,
     width: int,
@@ -110,7 +122,7 @@ def _all_at_once(
             for x, of_tile in ((centre, c), (scale, s)):
                 x.index_copy_(0, bucket.query.flatten(), of_tile.expand_as(at_query[..., : x.shape[1]]).flatten(0, 1))
         x, ratio = geometry.local(geometry.pos, geometry.reach[:, None], centre, scale)
-        extra = geometry.of_queries(x, ratio, strength, direction)
+        extra = geometry.of_queries(x, ratio, strength, direction, metric)
         q = torch.cat((q, extra.expand(-1, heads, -1)), -1)
     q, k, v = (F.pad(x, (0, width - x.shape[-1])) if x.shape[-1] < width else x for x in (q, k, v))
     outs = []
@@ -129,9 +141,8 @@ def _check(
     v: Tensor,
     tiles: EdgeTiles,
     pos: Tensor | None,
-    strength: Tensor | float | None,
     reach: Tensor | None,
-    direction: Tensor | None,
+    is_geometric: bool,
     max_mib: float | None,
 ) -> None:
     if q.dim() != 3 or q.shape != k.shape or q.shape[:2] != v.shape[:2]:
@@ -139,9 +150,9 @@ def _check(
         raise ValueError(f"q, k, v have shapes {shapes}, but [N, H, d], [N, H, d], [N, H, c] are needed")
     if tiles.num_nodes != len(q):
         raise ValueError(f"tiles were made for {tiles.num_nodes} nodes, but q has {len(q)}")
-    if pos is None and (strength is not None or direction is not None):
-        raise ValueError("pos=None, but strength and direction are functions of the positions")
-    if reach is None and pos is not None and pos.requires_grad and (strength is not None or direction is not None):
+    if pos is None and is_geometric:
+        raise ValueError("pos=None, but strength, metric and direction are functions of the positions")
+    if reach is None and pos is not None and pos.requires_grad and is_geometric:
         raise ValueError("pos requires a gradient, reach=None is none: give reach=incoming_reach(pos, edge_index)")
     if max_mib is not None and max_mib <= 0:
         raise ValueError(f"max_mib={max_mib} must be positive, or None")

@@ -30,6 +30,7 @@ class ChunkedAttention(torch.autograd.Function):
         v: Tensor,
         strength: Tensor | None,
         direction: Tensor | None,
+        metric: Tensor | None,
         pos: Tensor | None,
         reach: Tensor | None,
         tiles: EdgeTiles,
@@ -38,27 +39,26 @@ class ChunkedAttention(torch.autograd.Function):
         max_mib: float,
     ) -> Tensor:
         # Positions and reach are those of the geometry, given once more for the sake of their gradients.
-        ctx.save_for_backward(q, k, v, strength, direction)
+        ctx.save_for_backward(q, k, v, strength, direction, metric)
         ctx.tiles, ctx.geometry, ctx.width, ctx.max_mib = tiles, geometry, width, max_mib
         out = _zeros(v)
         for piece in _pieces(tiles, q, width, max_mib):
-            rows = _attend(
-                *_rows(q, k, v, direction, piece), strength, _places(geometry, piece), piece, geometry, width
-            )
+            taken = _rows(q, k, v, direction, metric, piece)
+            rows = _attend(*taken, strength, _places(geometry, piece), piece, geometry, width)
             out.index_copy_(0, piece.query.flatten(), rows[..., : v.shape[-1]].flatten(0, 1))
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, strength, direction = ctx.saved_tensors
+        q, k, v, strength, direction, metric = ctx.saved_tensors
         geometry = ctx.geometry
-        moving = geometry is not None and any(ctx.needs_input_grad[5:7])
-        total = [None if x is None else _zeros(x) for x in (q, k, v, direction)]
+        moving = geometry is not None and any(ctx.needs_input_grad[6:8])
+        total = [None if x is None else _zeros(x) for x in (q, k, v, direction, metric)]
         total_strength = None if strength is None else _zeros(strength)
         at = (_zeros(geometry.pos), _zeros(geometry.reach)[:, None]) if moving else (None, None)
         for piece in _pieces(ctx.tiles, q, ctx.width, ctx.max_mib):
-            rows, places = _rows(q, k, v, direction, piece), _places(geometry, piece)
+            rows, places = _rows(q, k, v, direction, metric, piece), _places(geometry, piece)
             leaf = None if strength is None else strength.detach().requires_grad_()
             with torch.enable_grad():
                 leaves = [x.requires_grad_() for x in (*rows, *(places if moving else ())) if x is not None]
@@ -67,14 +67,15 @@ class ChunkedAttention(torch.autograd.Function):
             repeated = piece.query.diff(prepend=piece.query[:, :1] - 1) == 0
             at_out = take_rows(gradient, piece.query).masked_fill_(repeated[..., None, None], 0)
             found = iter(torch.autograd.grad(out, leaves if leaf is None else [*leaves, leaf], at_out))
-            indices = (piece.query, piece.key, piece.key, piece.query, piece.query, piece.key, piece.query)
+            of_rows = (piece.query, piece.key, piece.key, piece.query, piece.query)
+            indices = (*of_rows, piece.query, piece.key, piece.query)
             for x, index in zip((*total, at[0], at[0], at[1]), indices, strict=True):
                 if x is not None:
                     add_rows(x, index, next(found))
             if total_strength is not None:
                 total_strength += next(found)
         to_reach = at[1][:, 0] if at[1] is not None else None
-        return (*total[:3], total_strength, total[3], at[0], to_reach, None, None, None, None)
+        return (*total[:3], total_strength, *total[3:], at[0], to_reach, None, None, None, None)
 
 
 def _zeros(x: Tensor) -> Tensor:
@@ -82,11 +83,11 @@ def _zeros(x: Tensor) -> Tensor:
 
 
 def _rows(
-    q: Tensor, k: Tensor, v: Tensor, direction: Tensor | None, piece: TileBucket
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Rows of a piece: queries, keys, values, directions."""
-    rows_of = None if direction is None else take_rows(direction, piece.query)
-    return take_rows(q, piece.query), take_rows(k, piece.key), take_rows(v, piece.key), rows_of
+    q: Tensor, k: Tensor, v: Tensor, direction: Tensor | None, metric: Tensor | None, piece: TileBucket
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Rows of a piece: queries, keys, values, directions, metrics."""
+    w, a = (None if x is None else take_rows(x, piece.query) for x in (direction, metric))
+    return take_rows(q, piece.query), take_rows(k, piece.key), take_rows(v, piece.key), w, a
 
 
 def _places(geometry: Geometry | None, piece: TileBucket) -> tuple[Tensor, ...]:
@@ -99,6 +100,7 @@ def _attend(
     k: Tensor,
     v: Tensor,
     direction: Tensor | None,
+    metric: Tensor | None,
     strength: Tensor | None,
     places: tuple[Tensor, ...],
     piece: TileBucket,
@@ -111,7 +113,7 @@ def _attend(
         at_query, at_key, reach = places
         frame = geometry.frame(at_query, reach)
         columns = geometry.of_keys(at_key, *frame)
-        extra = geometry.of_queries(*geometry.local(at_query, reach, *frame), strength, direction)
+        extra = geometry.of_queries(*geometry.local(at_query, reach, *frame), strength, direction, metric)
         q = torch.cat((q, extra.expand(-1, -1, q.shape[2], -1)), -1)
         k = torch.cat((k, columns[:, :, None].expand(-1, -1, k.shape[2], -1)), -1)
     q, k, v = (F.pad(x, (0, width - x.shape[-1])) if x.shape[-1] < width else x for x in (q, k, v))

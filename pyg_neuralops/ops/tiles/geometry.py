@@ -1,4 +1,4 @@
-"""Distance and direction terms of attention as extra columns of queries and keys."""
+"""Distance, metric and direction terms of attention as extra columns of queries and keys."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..edges import nearest_image, smallest_reach
+from ..symmetric import products, times, triangle_size
 from .bucket import TileBucket
 
 FAR = 4096.0
@@ -27,10 +28,14 @@ class Geometry:
         = \bigl[2 g r^2 x_i + r w,\; -g r^2,\; -g r^2 |x_i|^2 - r w \cdot x_i\bigr]
           \cdot \bigl[x_j,\; |x_j|^2,\; 1\bigr].
 
-    The mask thus needs no gradient: g and w get theirs through the queries. Both factors stay of the size
+    With a metric, :math:`-(p_j - p_i)^\top A (p_j - p_i) / l_i^2`, the first columns are
+    :math:`2 r^2 A x_i + r w`, the second those of :math:`-r^2 A` against the products of the coordinates of
+    :math:`x_j`, D (D + 1) / 2 of them, and the last is :math:`-r^2 x_i^\top A x_i - r w \cdot x_i`.
+
+    The mask thus needs no gradient: g, A and w get theirs through the queries. Both factors stay of the size
     of the tile in units of its reach, which is what bounds the rounding error.
 
-    The last column cancels in the softmax, but not in the gradients: those of g and w are sums over j of
+    The last column cancels in the softmax, but not in the gradients: those of g, A and w are sums over j of
     offsets p_j - p_i only as far as the computed gradients of a softmax's row add up to zero, which they
     do to rounding. With it they are sums of offsets in any case (measured: the gradient of g is 10 to 100
     times more accurate).
@@ -49,6 +54,7 @@ class Geometry:
     reach: Tensor
     period: Tensor | None
     has_distance: bool
+    has_metric: bool
     has_constant: bool
     dtype: torch.dtype
     factor: float
@@ -79,6 +85,8 @@ class Geometry:
         columns = [y]
         if self.has_distance:
             columns.append(y.square().sum(-1, keepdim=True))
+        if self.has_metric:
+            columns.append(products(y))
         if self.has_constant:
             columns.append(torch.ones_like(y[..., :1]))
         return self._narrowed(torch.cat(columns, -1), [(0, 1, 0), (0, 0)])
@@ -91,11 +99,14 @@ class Geometry:
         ratio = (scale / reach.masked_fill(blind, 1.0)).masked_fill(blind, 0.0)
         return (at_query - centre) / scale.masked_fill(scale == 0, 1.0), ratio
 
-    def of_queries(self, x: Tensor, ratio: Tensor, strength: Tensor | None, direction: Tensor | None) -> Tensor:
+    def of_queries(
+        self, x: Tensor, ratio: Tensor, strength: Tensor | None, direction: Tensor | None, metric: Tensor | None
+    ) -> Tensor:
         """``[..., H or 1, c]`` columns of queries.
 
         Shapes:
-            ``x [..., D]``, ``ratio [..., 1]``, ``strength`` scalar or ``[H]``, ``direction [..., H, D]``.
+            ``x [..., D]``, ``ratio [..., 1]``, ``strength`` scalar or ``[H]``, ``direction [..., H, D]``,
+            ``metric [..., H, D (D + 1) / 2]``.
         """
         x, ratio = x[..., None, :], ratio[..., None, :]  # a dimension for the heads
         linear = torch.zeros_like(x) if direction is None else direction * ratio
@@ -105,6 +116,11 @@ class Geometry:
             g = strength.view(-1, 1) * ratio.square()  # [..., H, 1]
             columns = [linear + 2 * g * x, -g]
             constant = constant - g * x.square().sum(-1, keepdim=True)
+        if metric is not None:
+            a = metric * ratio.square()
+            pull = times(a, x)  # [..., H, D]
+            columns = [linear + 2 * pull, -a]
+            constant = constant - (pull * x).sum(-1, keepdim=True)
         if self.has_constant:
             columns.append(constant)
         heads = max(column.shape[-2] for column in columns)
@@ -129,16 +145,20 @@ def is_narrow(dtype: torch.dtype) -> bool:
     return dtype in (torch.bfloat16, torch.float16)
 
 
-def padded_width(d: int, channels: int, dim: int, has_strength: bool, dtype: torch.dtype) -> tuple[int, bool]:
-    """One head width for queries, keys and values, and whether the last column fits (``dim`` 0: no geometry).
+def num_columns(dim: int, has_distance: bool, has_metric: bool) -> int:
+    """Columns of the geometry in ``dim`` dimensions, without that of ones."""
+    return dim + (triangle_size(dim) if has_metric else has_distance)
+
+
+def padded_width(d: int, channels: int, columns: int, dtype: torch.dtype) -> tuple[int, bool]:
+    """One head width for queries, keys and values, and whether the column of ones fits beside ``columns`` others.
 
     The fused kernels want one width, and on a CPU take longer for 13 than for 16. A wider head would cost
     more than the column of ones is worth, so in the wider formats it is there when there is room for it.
     """
-    if dim == 0:
+    if columns == 0:
         width = max(d, channels)
         return width if width % 4 == 0 and not is_narrow(dtype) else -(-width // 8) * 8, False
-    columns = dim + has_strength
     if is_narrow(dtype):
         return -(-max(d + 3 * columns + 2, channels) // 8) * 8, True
     width = -(-max(d + columns, channels) // 8) * 8

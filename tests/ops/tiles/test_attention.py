@@ -61,7 +61,8 @@ SETS = {
     "C-grid": lambda: c_grid(141, 21),
     "triangulation": triangulation,
 }
-MODES = ("plain", "soft", "direction", "soft and direction")
+MODES = ("plain", "soft", "direction", "soft and direction", "metric", "metric and direction")
+BOTH = ("soft and direction", "metric and direction")
 
 
 def inputs(pos, mode, g=1.0, dtype=torch.float64, value_width=WIDTH):
@@ -79,6 +80,10 @@ def inputs(pos, mode, g=1.0, dtype=torch.float64, value_width=WIDTH):
         tensors["strength"] = strength.requires_grad_()
     if "direction" in mode:
         tensors["direction"] = leaf(n, HEADS, dim)
+    if "metric" in mode:
+        factor = torch.randn(n, HEADS, dim, dim, generator=generator, dtype=torch.float64) / dim**0.5
+        rows, columns = np.tril_indices(dim)
+        tensors["metric"] = (g * factor @ factor.mT)[..., rows, columns].to(dtype).requires_grad_()
     return tensors
 
 
@@ -125,6 +130,40 @@ def test_edge_attention_is_masked_dense_attention():
     assert_same(found, value_and_gradients(dense, t, None, pos))
 
 
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_the_metric_is_a_quadratic_form_of_offsets(dim):
+    pos, edges = uniform(dim, 60)
+    t = inputs(pos, "metric", g=2.0)
+    found = value_and_gradients(edge_attention, t, edges, pos)
+    offset = pos[None] - pos[:, None]  # [i, j, D]
+    member = torch.zeros(60, 60, dtype=torch.bool)
+    member[edges[1], edges[0]] = True
+    offset = offset / (offset.norm(dim=-1) * member).amax(1)[:, None, None]
+
+    def dense(q, k, v, _, *, pos, metric):
+        lower = metric.new_zeros(60, HEADS, dim, dim)
+        rows, columns = torch.tril_indices(dim, dim)
+        lower[..., rows, columns] = metric
+        matrix = lower + lower.tril(-1).mT
+        score = torch.einsum("ihd,jhd->hij", q, k) / WIDTH**0.5
+        score = score - torch.einsum("ijp,ihpq,ijq->hij", offset, matrix, offset)
+        return torch.einsum("hij,jhd->ihd", score.masked_fill(~member, -torch.inf).softmax(-1), v)
+
+    assert_same(found, value_and_gradients(dense, t, None, pos))
+
+
+def test_a_metric_that_is_a_multiple_of_the_identity_is_a_strength():
+    pos, edges = clusters()
+    t = inputs(pos, "soft and direction", 3.0)
+    same = {name: x for name, x in t.items() if name != "strength"}
+    same["metric"] = t["strength"].detach()[None, :, None] * torch.tensor([1.0, 0.0, 1.0]).double()
+    same["metric"] = same["metric"].repeat(len(pos), 1, 1).requires_grad_()
+    for function, graph in ((edge_attention, edges), (tiled_attention, EdgeTiles.from_edge_index(edges, pos))):
+        expected = value_and_gradients(function, t, graph, pos)
+        found = value_and_gradients(function, same, graph, pos)
+        assert_same(found | {"strength": found["metric"][..., [0, 2]].sum((0, 2))}, expected)
+
+
 @pytest.mark.parametrize("g", [0.1, 10.0])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", SETS)
@@ -137,12 +176,13 @@ def test_tiles_equal_edges(name, mode, g):
 
 
 @pytest.mark.parametrize("g", [0.1, 10.0])
+@pytest.mark.parametrize("mode", BOTH)
 @pytest.mark.parametrize("name", ["3D", "clusters", "C-grid", "triangulation"])
-def test_single_precision_is_accurate(name, g):
+def test_single_precision_is_accurate(name, mode, g):
     """The geometric terms cancel; centring, scaling and small tiles keep the rounding at 1e-5."""
     pos, edges = SETS[name]()
     pos = pos.float()
-    t = inputs(pos, "soft and direction", g, torch.float32)
+    t = inputs(pos, mode, g, torch.float32)
     exact = {key: x.detach().double().requires_grad_() for key, x in t.items()}
     expected = value_and_gradients(edge_attention, exact, edges, pos)
     found = value_and_gradients(tiled_attention, t, EdgeTiles.from_edge_index(edges, pos), pos)
@@ -150,11 +190,12 @@ def test_single_precision_is_accurate(name, g):
 
 
 @pytest.mark.parametrize("compute_dtype", [None, torch.bfloat16])
+@pytest.mark.parametrize("mode", BOTH)
 @pytest.mark.parametrize("name", ["2D", "clusters", "triangulation"])
-def test_bfloat16_is_as_accurate_as_on_edges(name, compute_dtype):
+def test_bfloat16_is_as_accurate_as_on_edges(name, mode, compute_dtype):
     pos, edges = SETS[name]()
     pos = pos.float()
-    t = inputs(pos, "soft and direction", 3.0, torch.bfloat16)
+    t = inputs(pos, mode, 3.0, torch.bfloat16)
     exact = {key: x.detach().double().requires_grad_() for key, x in t.items()}
     expected = value_and_gradients(edge_attention, exact, edges, pos)
     on_edges = errors(value_and_gradients(edge_attention, t, edges, pos), expected)
@@ -162,14 +203,16 @@ def test_bfloat16_is_as_accurate_as_on_edges(name, compute_dtype):
     found = value_and_gradients(tiled_attention, t, tiles, pos, compute_dtype=compute_dtype)
     on_tiles = errors(found, expected)
     # One number per head, a sum over all nodes: its rounding errors scatter around the 1e-2 of its terms.
-    on_edges["strength"] = max(on_edges["strength"], 1e-2)
+    if "strength" in t:
+        on_edges["strength"] = max(on_edges["strength"], 1e-2)
     assert all(on_tiles[key] <= 2 * on_edges[key] for key in on_edges), (on_tiles, on_edges)
 
 
-def test_autocast_keeps_the_geometry_in_single_precision():
+@pytest.mark.parametrize("mode", BOTH)
+def test_autocast_keeps_the_geometry_in_single_precision(mode):
     pos, edges = clusters()
     pos = pos.float()
-    t = {key: x.detach() for key, x in inputs(pos, "soft and direction", 10.0, torch.float32).items()}
+    t = {key: x.detach() for key, x in inputs(pos, mode, 10.0, torch.float32).items()}
     tiles = EdgeTiles.from_edge_index(edges, pos)
     expected = tiled_attention(**t, tiles=tiles, pos=pos)
     with torch.autocast("cpu", torch.bfloat16):
@@ -205,11 +248,12 @@ def test_chunks_change_nothing(mode):
     assert_same(value_and_gradients(tiled_attention, t, tiles.with_bias(torch.float64), pos), expected)
 
 
-def test_little_is_kept_for_the_backward_pass():
+@pytest.mark.parametrize("mode", BOTH)
+def test_little_is_kept_for_the_backward_pass(mode):
     """A few node features, not rows of tiles; with ``max_mib`` the inputs alone."""
     pos, edges = uniform(2, 4000, 32)
     tiles = EdgeTiles.from_edge_index(edges, pos.float())
-    t = inputs(pos.float(), "soft and direction", dtype=torch.float32)
+    t = inputs(pos.float(), mode, dtype=torch.float32)
     feature = t["q"].numel() * 4
 
     def kept(**options):
@@ -224,31 +268,33 @@ def test_little_is_kept_for_the_backward_pass():
         return sum(storages.values())
 
     assert kept() <= 16 * feature
-    assert kept(max_mib=1.0) <= 4 * feature
+    assert kept(max_mib=1.0) <= sum(x.numel() * 4 for x in t.values()) + feature // 4
 
 
-def test_nodes_without_edges_get_zeros():
+@pytest.mark.parametrize("mode", BOTH)
+def test_nodes_without_edges_get_zeros(mode):
     pos, edges = uniform(2)
     edges = edges[:, edges[1] % 5 != 0]
     tiles = EdgeTiles.from_edge_index(edges, pos)
-    found = value_and_gradients(tiled_attention, inputs(pos, "soft and direction"), tiles, pos)
+    found = value_and_gradients(tiled_attention, inputs(pos, mode), tiles, pos)
     assert (found["out"][::5] == 0).all()
     assert (found["q"][::5] == 0).all()
     assert all(x.isfinite().all() for x in found.values())
     none = EdgeTiles.from_edge_index(edges[:, :0], pos)
-    found = value_and_gradients(tiled_attention, inputs(pos, "plain"), none, pos)
+    found = value_and_gradients(tiled_attention, inputs(pos, mode), none, pos)
     assert all((x == 0).all() for x in found.values())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("others", [0, 40])
-def test_coincident_points(others, dtype):
+@pytest.mark.parametrize("mode", BOTH)
+def test_coincident_points(mode, others, dtype):
     """Twenty points at one place hear only each other: content alone decides, beside whatever neighbours."""
     pos = torch.cat((torch.full((20, 2), 0.3, dtype=dtype), torch.rand(others, 2, dtype=dtype)))
     here = torch.cartesian_prod(torch.arange(20), torch.arange(20)).T
     there = torch.cartesian_prod(torch.arange(20 + others), torch.arange(20, 20 + others)).T
     edges = torch.cat((here, there), 1)
-    t = inputs(pos, "soft and direction", 10.0, dtype)
+    t = inputs(pos, mode, 10.0, dtype)
     expected = value_and_gradients(edge_attention, t, edges, pos)
     found = value_and_gradients(tiled_attention, t, EdgeTiles.from_edge_index(edges, pos), pos)
     assert_same(found, expected, 1e-10 if dtype == torch.float64 else 1e-5)
@@ -308,7 +354,7 @@ def test_samples_of_a_ragged_batch_do_not_see_each_other():
     torch.testing.assert_close(found, torch.cat(outs))
 
 
-@pytest.mark.parametrize("mode", ["soft", "soft and direction"])
+@pytest.mark.parametrize("mode", ["soft", *BOTH])
 @pytest.mark.parametrize("n", [40, 500])
 def test_periodic_box(n, mode):
     """Tiles beside the border have neighbours beyond it; in the small box a patch is a third of the box."""
@@ -327,16 +373,17 @@ def test_periodic_box(n, mode):
 def test_wide_values_and_other_reach(mode):
     """Heads may leave room for the geometry; the reach and the strength may be the caller's."""
     pos, edges = uniform(2)
-    t = inputs(pos, mode, value_width=WIDTH + 3)
+    t = inputs(pos, mode, value_width=WIDTH + (5 if "metric" in mode else 3))
     tiles = EdgeTiles.from_edge_index(edges, pos)
     options = {"reach": 0.5 + torch.rand(len(pos), dtype=torch.float64)}
     expected = value_and_gradients(edge_attention, t, edges, pos, **options)
     assert_same(value_and_gradients(tiled_attention, t, tiles, pos, **options), expected)
 
 
-def test_far_from_the_origin():
+@pytest.mark.parametrize("mode", BOTH)
+def test_far_from_the_origin(mode):
     pos, edges = uniform(2)
-    t = inputs(pos, "soft and direction", 10.0)
+    t = inputs(pos, mode, 10.0)
     expected = value_and_gradients(edge_attention, t, edges, pos)
     found = value_and_gradients(tiled_attention, t, EdgeTiles.from_edge_index(edges, pos + 1e4), pos + 1e4)
     assert_same(found, expected, 1e-9)
@@ -365,11 +412,12 @@ def test_without_gradients(mode):
             torch.testing.assert_close(tiled_attention(**t, tiles=tiles, pos=pos, max_mib=max_mib), expected.detach())
 
 
-def test_compiles_and_exports_whole():
+@pytest.mark.parametrize("mode", BOTH)
+def test_compiles_and_exports_whole(mode):
     pos, edges = clusters()
     tiles = EdgeTiles.from_edge_index(edges, pos)
     assert len(tiles.buckets) > 1
-    t = inputs(pos, "soft and direction")
+    t = inputs(pos, mode)
     expected = value_and_gradients(tiled_attention, t, tiles, pos)
     compiled = torch.compile(tiled_attention, backend="aot_eager", fullgraph=True)
     assert_same(value_and_gradients(compiled, t, tiles, pos), expected)
@@ -386,6 +434,10 @@ def test_compiles_and_exports_whole():
     ("change", "message"),
     [
         ({"strength": 1.0}, "pos=None"),
+        ({"metric": torch.zeros(60, 3, 3)}, "pos=None, but metric"),
+        ({"metric": torch.zeros(60, 3, 3), "strength": 1.0}, "two forms of one term"),
+        ({"metric": torch.zeros(60, 3, 4), "pos": torch.zeros(60, 2)}, r"\[60, 3, 4\], but \[60, 3, 3\] is needed"),
+        ({"metric": torch.zeros(60, 1, 3), "pos": torch.zeros(60, 2)}, r"\[60, 1, 3\], but \[60, 3, 3\] is needed"),
         ({"max_mib": 0}, "max_mib=0"),
         ({"k": torch.zeros(60, 3, 9)}, r"\[60, 3, 9\]"),
         ({name: torch.zeros(7, 3, 5) for name in "qkv"}, "made for 60 nodes, but q has 7"),
@@ -396,6 +448,9 @@ def test_wrong_arguments(change, message):
     arguments = {name: x.detach() for name, x in inputs(pos, "plain").items()}
     with pytest.raises(ValueError, match=message):
         tiled_attention(**(arguments | {"tiles": EdgeTiles.from_edge_index(edges, pos)} | change))
+    if "metric" in change:
+        with pytest.raises(ValueError, match=message):
+            edge_attention(**(arguments | {"edge_index": edges} | change))
 
 
 @pytest.mark.parametrize("max_mib", [None, 0.01])
@@ -435,11 +490,12 @@ def test_gradients_by_positions_need_a_reach_that_follows_them():
 
 @pytest.mark.parametrize("size", [1.0, 1e-6, 1e-12, 1e-16])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_nodes_that_see_only_their_own_place_see_no_geometry(size, dtype):
+@pytest.mark.parametrize("mode", BOTH)
+def test_nodes_that_see_only_their_own_place_see_no_geometry(size, mode, dtype):
     """Self-loops alone, however near the nodes: every output is the node's own value, all gradients are finite."""
     pos = (size * torch.rand(40, 2, generator=torch.Generator().manual_seed(0), dtype=dtype)).requires_grad_()
     edges = torch.arange(40).repeat(2, 1)
-    t = inputs(pos, "soft and direction", 10.0, dtype)
+    t = inputs(pos, mode, 10.0, dtype)
     reach = incoming_reach(pos, edges)
     for function, graph in ((edge_attention, edges), (tiled_attention, EdgeTiles.from_edge_index(edges, pos))):
         out = function(**t, **{"tiles" if function is tiled_attention else "edge_index": graph}, pos=pos, reach=reach)
