@@ -94,7 +94,7 @@ def choose_k(
         torch.manual_seed(seed)
         inner = build_model(name, **shape, **kwargs)
     prepared = [inner.prepare(copy.copy(sample)) for sample in train]
-    model = fitted(inner, prepared, task, {part: getattr(recipe, f"normalize_{part}") for part in ("x", "y", "pos")})
+    model = fitted(inner, prepared, task, recipe.modes())
     looked_at = [task.items([sample])[0] for sample in prepared[:samples]]
     attention_mass(model, looked_at[0])  # a model without patch attention is refused before it is trained
     loader = mesh_loader(task.items(prepared), recipe.batch_size, max_nodes=recipe.max_nodes, shuffle=True, seed=seed)

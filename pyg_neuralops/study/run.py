@@ -35,6 +35,7 @@ from .prepared_samples import PreparedSamples
 from .provenance import environment, file_digest, read_json, read_result, write_json
 from .scores import check_metrics, own_metrics, rescored, summaries
 from .settings import Recipe
+from .sources import own_positions
 
 log = logging.getLogger(__name__)
 GROUPS = ("arguments", "recipe", "code")
@@ -155,8 +156,7 @@ def assembled(
         inner = build_model(name, **splits.shape, **kwargs)
     if initial is not None:
         start_from(inner, initial, replace)
-    modes = {name: getattr(recipe, f"normalize_{name}") for name in ("x", "y", "pos")}
-    model = fitted(inner, prepared.train, splits.task, modes)
+    model = fitted(inner, prepared.train, splits.task, recipe.modes(own_positions(splits.info["dataset"])))
     loading = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes, **splits.loading}
     train = mesh_loader(splits.task.items(prepared.train), **loading, shuffle=True, seed=seed)
     return model, train, None if prepared.val is None else mesh_loader(prepared.val, **loading)

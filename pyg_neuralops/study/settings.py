@@ -67,9 +67,15 @@ class Recipe(FitRecipe):
     """Input fields: one mean and std per channel, one scalar for all, or none."""
     normalize_y: Mode = "channel"
     """Target fields, likewise."""
-    normalize_pos: Literal["channel", "scalar", "none", "quantile"] = "channel"
+    normalize_pos: Literal["auto", "channel", "scalar", "none", "quantile"] = "auto"
     """Positions as encoders see them: one std per axis, one scalar for all (keeps the shape), none (raw), or by
-    quantiles of the nodes, for bodies in wide domains."""
+    quantiles of the nodes, for bodies in wide domains; auto is what suits the dataset: quantile for airfoil, channel
+    for all others."""
+
+    def modes(self, positions: str = "channel") -> dict[str, str]:
+        """Of ``x``, ``y`` and ``pos``, with ``positions`` for "auto"."""
+        pos = positions if self.normalize_pos == "auto" else self.normalize_pos
+        return {"x": self.normalize_x, "y": self.normalize_y, "pos": pos}
 
 
 @dataclass(frozen=True, kw_only=True)

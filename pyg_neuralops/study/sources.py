@@ -66,8 +66,20 @@ def find_samples(
 
 def own_task(dataset: str) -> dict[str, Any]:
     """What is usually asked of a dataset, as :func:`pyg_neuralops.engine.make_task` takes it."""
+    found = _class(dataset)
+    return {"name": "steady"} if found is None else dict(found.task)
+
+
+def own_positions(dataset: str) -> str:
+    """How encoders see the positions of a dataset where nobody says: a mode of ``normalize_pos``."""
+    found = _class(dataset)
+    return "channel" if found is None else found.positions
+
+
+def _class(dataset: str) -> type[PDEDataset] | None:
+    """The class of a dataset of this library, or a user's own of its kind."""
     found: Any = resolve(dataset, DATASETS, "dataset") if ":" in dataset or dataset in DATASETS else None
-    return dict(found.task) if _is_ours(found) else {"name": "steady"}
+    return found if _is_ours(found) else None
 
 
 def _joined(parts: Sequence[Sequence[MeshData]]) -> Sequence[MeshData]:

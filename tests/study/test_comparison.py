@@ -19,6 +19,7 @@ from pyg_neuralops.engine import OneCycle
 from pyg_neuralops.models import build_model
 from pyg_neuralops.study import Comparison, compare
 from pyg_neuralops.study.provenance import read_json
+from pyg_neuralops.study.sources import own_positions
 from pyg_neuralops.study.table import table as table_of
 
 
@@ -262,6 +263,13 @@ def test_settings_of_one_model_reach_its_run(comparison, tmp_path):
         assert (pos.mean.abs().max() == 0 and (pos.std == 1).all()) == raw
         cycle = OneCycle(3e-3, 0.9, 1e4) if raw else OneCycle(8e-3)
         assert run["history"][0]["lr"] == pytest.approx(cycle(3 / 4 / 2)[0])  # the last of four batches
+
+
+def test_airfoils_are_seen_by_quantiles_unless_somebody_says():
+    assert own_positions("airfoil") == "quantile"
+    assert own_positions("darcy") == own_positions("mine.h5") == "channel"
+    assert Comparison(dataset="airfoil", epochs=1).modes(own_positions("airfoil"))["pos"] == "quantile"
+    assert Comparison(dataset="airfoil", epochs=1, normalize_pos="none").modes("quantile")["pos"] == "none"
 
 
 @pytest.mark.parametrize(
