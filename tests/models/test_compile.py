@@ -57,6 +57,17 @@ def test_weights_of_nodes_are_part_of_it(name):
     assert not torch.allclose(found, model.core(data.x, Mesh.from_data(data)), atol=1e-6)
 
 
+def test_a_learned_metric_is_part_of_it():
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    settings = {"hidden_channels": 32, "num_layers": 1, "soft_mask": "metric", "direction": True}
+    model = build_model("la2former", in_channels=2, out_channels=1, **settings).eval()
+    nn.init.normal_(model.blocks[0].mixer.mixers[0].attention.metric.weight)
+    compiled = torch.compile(model.core, backend="eager", fullgraph=True)
+    x, mesh = inputs(model, random_mesh(40))
+    torch.testing.assert_close(compiled(x, mesh), model.core(x, mesh))
+
+
 def test_distances_to_a_reference_grid_are_part_of_it():
     torch._dynamo.reset()
     model = build_model("la2former-global", in_channels=2, out_channels=1, num_layers=1, coords="reference-grid")

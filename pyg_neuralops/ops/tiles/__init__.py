@@ -17,8 +17,8 @@ Once per batch (:meth:`EdgeTiles.from_dict`, ``edge_tiles.py``):
 
 In every layer (:func:`tiled_attention`, ``attention.py``):
 
-4. **Geometry** (``geometry.py``): soft mask (a strength or a metric) and direction become extra columns of queries and
-   keys.
+4. **Geometry** (``geometry.py``): soft mask, of one strength or a metric, and direction become extra columns of queries
+   and keys.
 5. **Attend** (``rows.py``): rows of q, k, v are taken for a bucket, one ``scaled_dot_product_attention`` with the mask
    runs over them, and the rows go back to their nodes; gradients add up in one buffer. ``chunked.py`` does the same
    piece by piece, in bounded memory.

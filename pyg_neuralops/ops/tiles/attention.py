@@ -54,8 +54,8 @@ def tiled_attention(
         returns ``[N, H, c]``; zeros for a node without incoming edges. Differentiable once.
     """
     is_geometric = any(x is not None for x in (strength, direction, metric))
-    _check(q, k, v, tiles, pos, reach, is_geometric, max_mib)
     check_metric(metric, strength, q, pos)
+    _check(q, k, v, tiles, pos, reach, is_geometric, max_mib)
     device = q.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else q.dtype
     if compute_dtype is None:
@@ -151,7 +151,7 @@ def _check(
     if tiles.num_nodes != len(q):
         raise ValueError(f"tiles were made for {tiles.num_nodes} nodes, but q has {len(q)}")
     if pos is None and is_geometric:
-        raise ValueError("pos=None, but strength, metric and direction are functions of the positions")
+        raise ValueError("pos=None, but strength and direction are functions of the positions")
     if reach is None and pos is not None and pos.requires_grad and is_geometric:
         raise ValueError("pos requires a gradient, reach=None is none: give reach=incoming_reach(pos, edge_index)")
     if max_mib is not None and max_mib <= 0:

@@ -7,6 +7,8 @@ from scipy.spatial import Delaunay, cKDTree
 from torch_geometric.data import Batch, Data
 
 from pyg_neuralops.ops import EdgeTiles, edge_attention, incoming_reach, tiled_attention
+from pyg_neuralops.ops.symmetric import full
+from pyg_neuralops.ops.tiles.geometry import Geometry
 
 HEADS, WIDTH = 3, 4
 
@@ -150,6 +152,28 @@ def test_the_metric_is_a_quadratic_form_of_offsets(dim):
         return torch.einsum("hij,jhd->ihd", score.masked_fill(~member, -torch.inf).softmax(-1), v)
 
     assert_same(found, value_and_gradients(dense, t, None, pos))
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_columns_multiply_to_the_terms_themselves(dim, mode):
+    """With the column of ones, which no softmax needs, but gradients do."""
+    pos, edges = uniform(dim, 40)
+    t = {name: x.detach() for name, x in inputs(pos, mode, 2.0).items()}
+    terms = [t.get(name) for name in ("strength", "direction", "metric")]
+    geometry = Geometry(pos, incoming_reach(pos, edges), None, "soft" in mode, "metric" in mode, True, pos.dtype, 1.0)
+    frame = geometry.frame(pos[None], geometry.reach[None, :, None])
+    columns = geometry.of_keys(pos[None], *frame)[0]  # [j, c]
+    rows = geometry.of_queries(*geometry.local(pos[None], geometry.reach[None, :, None], *frame), *terms)[0]
+    offset = (pos[None] - pos[:, None]) / geometry.reach[:, None, None]  # [i, j, D]
+    expected = torch.zeros(40, HEADS, 40).double()
+    if "soft" in mode:
+        expected = expected - terms[0][:, None] * offset.square().sum(-1)[:, None]
+    if "direction" in mode:
+        expected = expected + torch.einsum("ihp,ijp->ihj", terms[1], offset)
+    if "metric" in mode:
+        expected = expected - torch.einsum("ijp,ihpq,ijq->ihj", offset, full(terms[2], dim), offset)
+    torch.testing.assert_close((rows @ columns.T).expand_as(expected), expected)
 
 
 def test_a_metric_that_is_a_multiple_of_the_identity_is_a_strength():
@@ -412,12 +436,11 @@ def test_without_gradients(mode):
             torch.testing.assert_close(tiled_attention(**t, tiles=tiles, pos=pos, max_mib=max_mib), expected.detach())
 
 
-@pytest.mark.parametrize("mode", BOTH)
-def test_compiles_and_exports_whole(mode):
+def test_compiles_and_exports_whole():
     pos, edges = clusters()
     tiles = EdgeTiles.from_edge_index(edges, pos)
     assert len(tiles.buckets) > 1
-    t = inputs(pos, mode)
+    t = inputs(pos, "soft and direction")
     expected = value_and_gradients(tiled_attention, t, tiles, pos)
     compiled = torch.compile(tiled_attention, backend="aot_eager", fullgraph=True)
     assert_same(value_and_gradients(compiled, t, tiles, pos), expected)
@@ -455,7 +478,7 @@ def test_wrong_arguments(change, message):
 
 @pytest.mark.parametrize("max_mib", [None, 0.01])
 @pytest.mark.parametrize("value_width", [WIDTH, WIDTH + 3])
-@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize("mode", [*MODES[1:4], "metric and direction"])
 @pytest.mark.parametrize("box", [None, 1.0])
 def test_gradients_by_positions_and_reach_are_derivatives(mode, value_width, max_mib, box):
     """On tiles and on edges; padded queries count once, the tiles' centre and scale do not matter."""
