@@ -49,10 +49,11 @@ class UpwindConv(Layer):
         nn.init.constant_(self.spread_edge.bias, -3.0)
 
     def forward(self, x: Tensor, mesh: Mesh) -> Tensor:
-        if mesh.edge_index is None or mesh.edge_attr is None:
+        edge_index, edge_attr = mesh.edge_index, mesh.edge_attr
+        if edge_index is None or edge_attr is None:
             raise ValueError("the mesh has no edges with the flow on them; apply GraphEdges (model.prepare does)")
-        source, target = mesh.edge_index
-        flux = self.carried(x, mesh.edge_index, mesh.edge_attr) + self.spread(x, mesh.edge_index, mesh.edge_attr)
+        source, target = edge_index
+        flux = self.carried(x, edge_index, edge_attr) + self.spread(x, edge_index, edge_attr)
         count = x.shape[0]
         total = (scatter(flux, target, 0, count) - scatter(flux, source, 0, count)) / 2  # [N, C]
         return total if mesh.weight is None else total / mesh.weight.clamp_min(LEAST).to(total.dtype)[:, None]
