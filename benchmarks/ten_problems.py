@@ -1,4 +1,4 @@
-"""Five models on all ten problems at equal seconds, and metric patches on the two directional ones; one table.
+"""Five models on all ten problems at equal seconds; one table. Directional patches have studies of their own.
 
 python benchmarks/ten_problems.py [--seconds 60] [--seeds 3] [--jobs 2]   # all; an interrupted one goes on
 python benchmarks/ten_problems.py --steps 2000 darcy pipe                 # some, at equal steps
@@ -40,7 +40,6 @@ SIZES: dict[str, dict[str, Any]] = {
     "poisson": {"num_samples": 180, "per_side": 7},
 }
 TRIVIAL = ("mean", "1-nn", "ridge")
-METRICS = {"advection-diffusion": "Upwind('wind', stretch=6)", "anisotropic-diffusion": "Anisotropic('conductivity')"}
 PERIODS = {"navier-stokes": 1.0}
 
 
@@ -53,11 +52,6 @@ def comparison(name: str, seeds: int = 1, **budget: float) -> Comparison:
             models[label]["patches"] = {"k": PATCH, "period": PERIODS[name]}
     if name == "plasticity":  # the answer holds positions, which MeshGraphNet's nodes do not see by default
         models["mesh-graph-net"]["coords"] = True
-    if name in METRICS:
-        models["gatv2, patches"] = {"model": "gatv2", "graph": "patches", "heads": 4, "patches": {"k": PATCH}}
-        patches = {"k": PATCH, "metric": METRICS[name]}
-        for label in ("la2former", "la2former-lrsa", "gatv2, patches"):
-            models[f"{label}, metric"] = {"model": label, **models[label]} | {"patches": patches}
     return Comparison(
         dataset=name,
         dataset_args={**SIZES[name], "source": "generated"},
@@ -75,23 +69,17 @@ def comparison(name: str, seeds: int = 1, **budget: float) -> Comparison:
 
 def markdown(errors: dict[str, dict[str, list[float]]]) -> str:
     """Problems down, the best trivial baseline and the models across; the best mean of each row in bold."""
-    columns = [*MODELS, "gatv2, patches"]
-    lines = ["| problem | " + " | ".join(["best trivial", *columns]) + " |", "|---|" + "---:|" * (len(columns) + 1)]
+    lines = ["| problem | " + " | ".join(["best trivial", *MODELS]) + " |", "|---|" + "---:|" * (len(MODELS) + 1)]
     for name, found in errors.items():
         trivial = min((found[label] for label in TRIVIAL if label in found), key=statistics.mean)
-        rows = {name: [trivial, *(found.get(label) for label in columns)]}
-        if name in METRICS:
-            rows[f"{name}, metric patches"] = [None, *(found.get(f"{label}, metric") for label in columns)]
-        for title, values in rows.items():
-            best = min(statistics.mean(value) for value in values if value is not None)
-            lines.append(f"| {title} | " + " | ".join(_cell(value, best) for value in values) + " |")
+        values = [trivial, *(found[label] for label in MODELS)]
+        best = min(map(statistics.mean, values))
+        lines.append(f"| {name} | " + " | ".join(_cell(value, best) for value in values) + " |")
     return "\n".join(lines)
 
 
-def _cell(errors: list[float] | None, best: float) -> str:
+def _cell(errors: list[float], best: float) -> str:
     """``12.3 ± 0.4%``, with the sample deviation over seeds where there are several."""
-    if errors is None:
-        return ""
     mean = statistics.mean(errors)
     spread = f" ± {100 * statistics.stdev(errors):.2g}" if len(errors) > 1 else ""
     text = f"{100 * mean:.3g}{spread}%"
