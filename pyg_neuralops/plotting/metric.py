@@ -14,7 +14,7 @@ from ..data import MeshData
 from .attention import plot_wind
 from .field import aspect, bare, plot_field
 
-LONGEST = 10.0  # the axis of an ellipse over the other one: all longer ones look alike
+LONGEST = 10.0  # one axis of an ellipse over the other: beyond it all look alike
 
 
 def metric_on_mesh(
@@ -30,7 +30,7 @@ def metric_on_mesh(
 
     A node looks far along the long axis. Lengths are in units of each node's reach and compare within a panel only:
     nine in ten of its ellipses are shorter than the raster is wide. The numbers are medians over all nodes, of the
-    strength, trace(A) / 2, and of the ratio of the axes.
+    strength, trace(A) / 2, and of the ratio of the axes; ellipses are drawn no longer than ten times their width.
 
     Args:
         data: one sample. metric: ``[N, H, 2, 2]``, one layer of :func:`pyg_neuralops.inside.learned_metrics`.
@@ -79,7 +79,8 @@ def metric_on_mesh(
         strength = (metric[:, head, 0, 0] + metric[:, head, 1, 1]).median() / 2
         ratio = (strong[:, head] / weak[:, head]).sqrt().median()
         name = titles[head] if titles else f"head {head}"
-        ax.set_title(f"{name}: strength {float(strength):.2g}, axes {float(ratio):.1f}", fontsize="small")
+        axes = f"{float(ratio):.1f}" if ratio < 0.999 * LONGEST else f"over {LONGEST:.0f}"
+        ax.set_title(f"{name}: strength {float(strength):.2g}, axes {axes}", fontsize="small")
         bare(ax, pos.numpy())
     return figure
 
