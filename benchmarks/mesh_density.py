@@ -41,6 +41,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "radius, measure, scales": {"patches": BALL, "measure": True, "scales": [1.0, 0.5]},
     "radius by reach, measure": {"patches": {**BALL, "scale": "reach"}, "measure": True},
     "k=24, measure, distance": {"patches": 24, "measure": True, "inputs": "distance"},
+    "radius, distance": {"patches": BALL, "inputs": "distance"},
     "radius, measure, distance": {"patches": BALL, "measure": True, "inputs": "distance"},
     "no patches": {"local": False},
     "no patches, measure": {"local": False, "measure": True},
