@@ -165,7 +165,7 @@ def test_curves_do_not_cross_a_gap():
 
 
 @pytest.mark.parametrize("kind", ["face", "quad"])
-@pytest.mark.parametrize("way", [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (2.0, 1.0)])
+@pytest.mark.parametrize("way", [(1.0, 1.0), (1.0, -1.0), (2.0, 1.0)])
 def test_curves_pass_through_corners_that_stand_into_the_domain(way, kind):
     data = cuts(kind, n=8)
     middle = data.pos[data.cells[kind]].mean(0)
