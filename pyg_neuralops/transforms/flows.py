@@ -28,8 +28,8 @@ def flow_of(pos: Tensor, wind: Tensor, cells: Mapping[str, Tensor]) -> MeshFlow 
 class MeshFlow:
     """Values at the nodes of cells, linear between them; a place is a simplex, and lines walk from one to the next.
 
-    Curves from nodes without a cell end where they start; one that runs exactly through a corner of the boundary may end
-    at it.
+    Curves from nodes without a cell end where they start; one that runs exactly through a corner of the boundary may
+    end at it.
 
     Args:
         pos, value: at the nodes, ``[N, D]`` and ``[N, D + 1]``, float64. cells: which fill space.
