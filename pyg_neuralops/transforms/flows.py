@@ -28,7 +28,8 @@ def flow_of(pos: Tensor, wind: Tensor, cells: Mapping[str, Tensor]) -> MeshFlow 
 class MeshFlow:
     """Values at the nodes of cells, linear between them; a place is a simplex, and lines walk from one to the next.
 
-    Curves from nodes without a cell end where they start.
+    Curves from nodes without a cell end where they start; one that runs exactly through a corner of the boundary may
+    end at it.
 
     Args:
         pos, value: at the nodes, ``[N, D]`` and ``[N, D + 1]``, float64. cells: which fill space.
@@ -77,9 +78,9 @@ class MeshFlow:
             here = place[todo]
             maps = self.coordinates.index_select(0, here)
             new, old = _apply(maps, to[todo]), _apply(maps, points[todo])
-            # The side through which the line leaves; where it is a corner, one that leads on if there is any.
             leaves = (old / (old - new).clamp_min(TINY)).clamp_(0, 1).masked_fill_(new >= -ROUNDING, torch.inf)
-            onward = self.neighbours[here]
+            # The side through which the line leaves; where it is a corner, one that leads on if there is any.
+            onward = self.neighbours.index_select(0, here)
             side = (leaves + ROUNDING * (onward < 0)).argmin(1, keepdim=True)
             leave, onward = leaves.gather(1, side)[:, 0], onward.gather(1, side)[:, 0]
             ends = leave.isfinite() & (onward < 0)

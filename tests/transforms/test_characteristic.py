@@ -164,6 +164,21 @@ def test_curves_do_not_cross_a_gap():
     torch.testing.assert_close(end, expected, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["face", "quad"])
+@pytest.mark.parametrize("way", [(1.0, 1.0), (1.0, -1.0), (2.0, 1.0)])
+def test_curves_pass_through_corners_that_stand_into_the_domain(way, kind):
+    data = cuts(kind, n=8)
+    middle = data.pos[data.cells[kind]].mean(0)
+    data[kind] = data.cells[kind][:, (middle > 0.5).any(1)]  # an L, whose corner is at (1/2, 1/2)
+    data.wind = torch.tensor(way).double().expand_as(data.pos)
+    curve, _ = Characteristic("wind", reach=40).curves(data)
+    for node in data.cells[kind].unique().tolist():
+        line = data.pos[node] - torch.linspace(0, 1.5, 2401).double()[:, None] * data.wind[node]
+        inside = ((line > -1e-9) & (line < 1 + 1e-9)).all(1) & (line > 0.5 - 1e-9).any(1)
+        last = line[int((~inside).nonzero()[0]) - 1]
+        assert (curve[node, -1] - last).norm() < 2e-3, (data.pos[node], curve[node, -1], last)
+
+
 @pytest.mark.parametrize("pos_dim", [2, 3])
 @pytest.mark.parametrize("cells", [True, False])
 def test_distances_are_least_along_the_curve_and_within_their_bounds(cells, pos_dim):
