@@ -58,7 +58,7 @@ class FNO(NeuralOperator):
             raise ValueError(f"modes={modes}, padding={padding}; give {pos_dim} modes of at least 1, padding from 0")
         self.in_channels, self.out_channels, self.pos_dim = in_channels, out_channels, pos_dim
         self.hidden_channels, self.num_layers, self.coords = hidden_channels, num_layers, coords
-        self.modes, self.padding = modes, padding
+        self.modes, self.padding = modes if isinstance(modes, int) else each, padding
         width = hidden_channels
         self.positions = Positions(coords, pos_dim=pos_dim)
         self.encoder = nn.Linear(in_channels + self.positions.channels, width)

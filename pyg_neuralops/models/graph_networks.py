@@ -21,7 +21,7 @@ class _OnGraph(Patched):
 
     graph: str
     edge_channels: int | None = None
-    edge_fields: tuple[str, ...] = ()
+    edge_fields: Sequence[str] = ()
 
     def set_graph(self, graph: str, patches: KNNPatches | Mapping[str, Any] | int) -> None:
         """The graph to run on; what only patches have is refused on mesh edges, where it would do nothing."""

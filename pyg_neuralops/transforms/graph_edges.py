@@ -108,8 +108,8 @@ class GraphEdges(BaseTransform):
         return f"{self.__class__.__name__}(k={self.k}{fields})"
 
 
-def check_fields(fields: Sequence[str]) -> tuple[str, ...]:
-    """The names of fields on edges.
+def check_fields(fields: Sequence[str]) -> list[str]:
+    """The names of fields on edges, as JSON has them.
 
     Raises:
         ValueError: for anything but a list of different names of fields.
@@ -117,7 +117,7 @@ def check_fields(fields: Sequence[str]) -> tuple[str, ...]:
     is_list = isinstance(fields, (list, tuple)) and all(isinstance(name, str) for name in fields)
     if not is_list or len(set(fields)) < len(fields) or not all(name.isidentifier() for name in fields):
         raise ValueError(f'edge_fields={fields!r}; give a list of names of fields, such as ("wind",)')
-    return tuple(fields)
+    return list(fields)
 
 
 def _check_reverse(edge_index: Tensor, num_nodes: int) -> None:

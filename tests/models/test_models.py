@@ -1,5 +1,6 @@
 import copy
 import inspect
+import json
 
 import pytest
 import torch
@@ -187,6 +188,22 @@ def test_values_of_another_kind_are_named(name, given, message):
     start = "" if "patches" in given else f"^cannot build model '{name}': "
     with pytest.raises(ValueError, match=start + message):
         build_model(name, in_channels=1, out_channels=1, **given)
+
+
+OF_LISTS = {
+    "fno": {"modes": (4, 5)},
+    "la2former": {"scales": (1.0, 0.5), "global_": ("efficient", "laplacian")},
+    "mesh-graph-net": {"edge_fields": ("wind",)},
+    "gatv2": {"edge_fields": ("wind", "conductivity")},
+}
+
+
+@pytest.mark.parametrize("given", [{}, OF_LISTS])
+@pytest.mark.parametrize("name", MODELS)
+def test_settings_are_what_a_file_gives_back(name, given):
+    """A tuple would be a list after JSON, and a finished run one of other settings."""
+    config = small(name, **given.get(name, {})).config
+    assert json.loads(json.dumps(config)) == config
 
 
 @pytest.mark.parametrize("name", MODELS)
