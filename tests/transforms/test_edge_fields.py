@@ -75,7 +75,7 @@ def test_models_with_fields_on_edges(name):
     assert_permutation_equivariant(model, data)
     assert_batch_invariant(model, [sample(n, seed=n) for n in (30, 12, 25)])
     assert_gradients(model, sample(10, dtype=torch.float64))
-    assert model.config["edge_fields"] == BOTH
+    assert model.config["edge_fields"] == list(BOTH)
     again = build_model(name, **{**model.config, "edge_fields": list(BOTH)})
     assert again.config == model.config
     expected = model(data)
