@@ -333,3 +333,21 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
         process.kill()
         process.communicate()
     assert len(fit(*toy_run(), out=tmp_path, epochs=1).history) == 1
+
+
+@pytest.mark.parametrize("budget", [{"epochs": 5}, {"steps": 27}])
+def test_what_was_trained_before_an_end_counts_after_it(tmp_path, budget):
+    """Six batches an epoch; an error from outside ends the run after its second epoch."""
+
+    def stop(row):
+        if row["epoch"] == 2:
+            raise OSError("no connection")
+
+    with pytest.raises(OSError, match="no connection"):
+        fit(*toy_run(), out=tmp_path, **budget, on_epoch=stop)
+    result = fit(*toy_run(), out=tmp_path, **budget)
+    assert result.resumed
+    batches, seconds = ([row[name] for row in result.history] for name in ("batches", "seconds"))
+    assert batches == ([6] * 5 if "epochs" in budget else [6, 6, 6, 6, 3])
+    assert seconds == sorted(seconds)
+    assert len(set(seconds)) == 5
