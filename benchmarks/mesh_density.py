@@ -127,7 +127,12 @@ def main() -> None:
         splits = load_splits(samples(options.root, num_samples=360, points=400, grading=TRAINED[trained]))
         for label in options.only:
             path = options.out / f"{trained}-{label.replace(', ', '-')}-{options.epochs}-seed{options.seed}.json"
-            this = {"model": VARIANTS[label], "epochs": options.epochs, "seed": options.seed}
+            this = {
+                "model": {**MODEL, **VARIANTS[label]},
+                "tested": TESTED,
+                "epochs": options.epochs,
+                "seed": options.seed,
+            }
             this["digest"] = splits.info["digest"]
             if not path.exists():
                 fitted = options.out / "fit" / path.stem

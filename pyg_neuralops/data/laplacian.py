@@ -13,6 +13,9 @@ from ..ops import nearest_image
 from .cells import CELLS
 from .mesh_data import MeshData
 
+EQUAL = 1e-6
+"""How much eigenvalues may differ, over their size, and are taken for equal ones."""
+
 
 def cell_stiffness(mesh: MeshData) -> sparse.csr_matrix:
     r"""Stiffness K of linear elements, :math:`u^\top K u = \int |\nabla u|^2`, ``[N, N]``.
@@ -50,8 +53,10 @@ def cell_stiffness(mesh: MeshData) -> sparse.csr_matrix:
     return total
 
 
-def cloud_laplacian(pos: Tensor, edges: Tensor, reach: Tensor, period: Tensor | None = None) -> sparse.csr_matrix:
-    r"""Dirichlet form L of a point cloud, :math:`u^\top L u \approx \int |\nabla u|^2`, ``[N, N]``.
+def cloud_laplacian(
+    pos: Tensor, edges: Tensor, reach: Tensor, period: Tensor | None = None
+) -> tuple[sparse.csr_matrix, Tensor]:
+    r"""Dirichlet form L of a point cloud, :math:`u^\top L u \approx \int |\nabla u|^2`, ``[N, N]``, and mass w ``[N]``.
 
     .. math::
         L_{ij} = -c\, \bigl(1 - |p_j - p_i|^2 / h^2\bigr)_+ \frac{w_i w_j}{h^{D + 2}}, \quad
@@ -80,33 +85,46 @@ def cloud_laplacian(pos: Tensor, edges: Tensor, reach: Tensor, period: Tensor | 
     weight = scale * shape * square ** (dim / 2 - 1)
     graph = sparse.coo_matrix((weight.numpy(), (source.numpy(), target.numpy())), shape=(count, count)).tocsr()
     graph = graph.maximum(graph.T)
-    return sparse.diags(np.asarray(graph.sum(1))[:, 0]) - graph
+    return sparse.diags(np.asarray(graph.sum(1))[:, 0]) - graph, ball * reach**dim / k
 
 
 def lowest_modes(laplacian: sparse.csr_matrix, mass: np.ndarray, count: int, length: float) -> tuple:
     r"""The ``count`` lowest pairs of :math:`L \phi = \lambda M \phi`, M the diagonal of ``mass``.
 
+    Equal eigenvalues come all or not at all, as a part of them would depend on the order of nodes and the machine.
+
     Returns:
         eigenvalues ``[m]``, rising and at least 0, and vectors ``[N, m]`` with :math:`\phi^\top M \phi = \sum M`; m is
-        less than ``count`` where fewer nodes have mass. Nodes without mass have zeros.
+        less than ``count`` where fewer nodes have mass, or ``count`` lies among equal ones. Nodes without mass have
+        zeros.
 
     Args:
         length: of the domain, whose inverse square is the scale of the lowest eigenvalues.
+
+    Raises:
+        ValueError: if the lowest eigenvalues are all equal and more than ``count``.
     """
     has_mass = np.flatnonzero(mass > 1e-12 * mass.mean())
     root = np.sqrt(mass[has_mass])
     scaled = sparse.diags(1 / root) @ laplacian[has_mass][:, has_mass] @ sparse.diags(1 / root)
     scaled = ((scaled + scaled.T) / 2).tocsc()
     nodes = len(has_mass)
-    if nodes <= max(2 * count, 64):
+    wanted = count + 1
+    if nodes <= max(2 * wanted, 64):
         values, vectors = np.linalg.eigh(scaled.toarray())
     else:
         shift = -0.1 / length**2  # below all of them, as the lowest is zero and the matrix must be regular
         start = np.random.default_rng(0).standard_normal(nodes)
-        values, vectors = sparse.linalg.eigsh(scaled, k=count, sigma=shift, which="LM", v0=start)
+        values, vectors = sparse.linalg.eigsh(scaled, k=wanted, sigma=shift, which="LM", v0=start)
         order = np.argsort(values)
         values, vectors = values[order], vectors[:, order]
+    values = values.clip(min=0)
+    if len(values) > count:
+        apart = np.flatnonzero(np.diff(values[:wanted]) > EQUAL * np.maximum(values[1:wanted], length**-2))
+        if not len(apart):
+            raise ValueError(f"{count} modes are too few: the lowest eigenvalue occurs more often, choose more")
+        count = int(apart[-1]) + 1
     values, vectors = values[:count], vectors[:, :count]
     whole = np.zeros((len(mass), len(values)))
     whole[has_mass] = vectors / root[:, None] * np.sqrt(mass.sum())
-    return values.clip(min=0), whole
+    return values, whole

@@ -45,12 +45,12 @@ class Modes:
     """The lowest eigenfunctions of the Laplacian on each mesh of a flat batch.
 
     Shapes:
-        ``values [N, M]``; ``weight [N]`` shares of the domain, in whose scalar product they are orthonormal;
-        ``eigenvalues [B, M]``, rising, without unit.
+        ``values [N, M]``; ``shares [N, M]``, the same times each node's share of the domain, with which they are
+        orthonormal; ``eigenvalues [B, M]``, rising, without unit.
     """
 
     values: Tensor
-    weight: Tensor
+    shares: Tensor
     eigenvalues: Tensor
 
 
@@ -174,7 +174,7 @@ def _patches(data: Data, log_weight: Tensor | None) -> Patches:
 def _modes(data: Data) -> Modes | None:
     if data.get("mode_values") is None:
         return None
-    return Modes(data.mode_values, data.mode_weight, data.eigenvalues)
+    return Modes(data.mode_values, data.mode_values * data.mode_weight[:, None], data.eigenvalues)
 
 
 def common_shape(found: Any) -> tuple[int, ...] | None:

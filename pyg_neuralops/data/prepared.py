@@ -63,7 +63,8 @@ def digests(data: Data, nodes: Sequence[str], cells: Sequence[str] = ()) -> list
 
     Args:
         nodes: names of fields with a row for each node, or for each sample.
-        cells: names of fields ``[c, E]`` of node numbers, as sets of columns: their order does not matter.
+        cells: names of fields ``[c, E]`` of node numbers, as sets of columns: their order does not matter, but that of
+            ``edge_index``, which attributes follow.
     """
     pos, batch = data.pos, data.get("batch")
     batch = pos.new_zeros(len(pos), dtype=torch.long) if batch is None else batch
@@ -80,6 +81,10 @@ def digests(data: Data, nodes: Sequence[str], cells: Sequence[str] = ()) -> list
             hashed = torch.zeros_like(sample)
             for row in value - start[sample]:
                 hashed = _mix(hashed * 3 + row)
+            if name == "edge_index":
+                first = torch.bincount(sample, minlength=count)
+                first = first.cumsum(0) - first
+                hashed = _mix(hashed ^ _mix(torch.arange(len(sample), device=sample.device) - first[sample]))
         else:
             sample, row = torch.arange(count, device=batch.device), torch.zeros_like(sizes)
             if len(value) == len(batch):
@@ -111,8 +116,16 @@ def check_settings(what: str, found: str | list[str], key: str) -> None:
 
 def is_current(found: str | list[str], now: Sequence[str]) -> bool:
     """Whether what stands with a sample or batch was made from what has these digests now."""
-    made_from = [one.partition("#")[2] for one in ([found] if isinstance(found, str) else found)]
-    return made_from == list(now) or set(made_from) == {CHECKED}
+    return _made_from(found) == list(now)
+
+
+def is_checked(found: str | list[str] | None) -> bool:
+    """Whether that was looked at already, by the model that wraps this one."""
+    return bool(found) and set(_made_from(found or [])) == {CHECKED}
+
+
+def _made_from(found: str | list[str]) -> list[str]:
+    return [one.partition("#")[2] for one in ([found] if isinstance(found, str) else found)]
 
 
 def following(data: Data) -> Data:

@@ -73,7 +73,7 @@ class PDEDataset(OfficialFiles, GeneratedSamples, MeshDataset):
     units: ClassVar[Mapping[str, Sequence[str]]]
     task: ClassVar[Mapping[str, Any]] = {"name": "steady"}  # what is usually asked; see pyg_neuralops.engine.TASKS
     positions: ClassVar[str] = "channel"  # how encoders see them where nobody says, a mode of normalize_pos
-    # What the equation and the law of the samples allow, for RandomSymmetry(**symmetry); none where nothing is said.
+    # What the equation and its boundary allow, for RandomSymmetry(**symmetry); none where nothing is said.
     symmetry: ClassVar[Mapping[str, Any]] = {"group": "identity"}
     window: ClassVar[tuple[tuple[float, float], tuple[float, float]] | None] = None  # the part of the plane to look at
     num_default: ClassVar[tuple[int, int]] = (1000, 200)  # samples of the train and the test stream

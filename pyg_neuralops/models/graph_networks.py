@@ -10,7 +10,7 @@ from torch_geometric.transforms import BaseTransform
 
 from ..nn import GraphMixer, MeanConv
 from ..nn.heads import check_heads
-from ..ops import PER_FIELD
+from ..ops import edge_channels
 from ..transforms import GraphEdges, KNNPatches
 from ..transforms.graph_edges import check_fields
 from .base import BlockStack, Patched
@@ -105,7 +105,8 @@ class GATv2(_OnGraph, BlockStack):
         edge_fields: Sequence[str] = (),
     ):
         width, mesh = check_heads(hidden_channels, heads), graph == "mesh"
-        fields, edge_channels = check_fields(edge_fields), pos_dim + 1 + PER_FIELD * len(edge_fields)
+        fields = check_fields(edge_fields)
+        channels = edge_channels(pos_dim, fields)
         if fields and not mesh:
             raise ValueError(f"edge_fields={list(fields)} with graph={graph!r}; only mesh edges have attributes")
         super().__init__(
@@ -115,7 +116,7 @@ class GATv2(_OnGraph, BlockStack):
             hidden_channels=hidden_channels,
             num_layers=num_layers,
             make_mixer=lambda layer: GraphMixer(
-                GATv2Conv(hidden_channels, width, heads, edge_dim=edge_channels if mesh else None),
+                GATv2Conv(hidden_channels, width, heads, edge_dim=channels if mesh else None),
                 graph=graph,
                 edge_attr=mesh,
             ),
@@ -124,4 +125,4 @@ class GATv2(_OnGraph, BlockStack):
             measure=measure,
         )
         self.set_graph(graph, patches)
-        self.heads, self.edge_channels, self.edge_fields = heads, edge_channels, fields
+        self.heads, self.edge_channels, self.edge_fields = heads, channels, fields

@@ -10,7 +10,7 @@ from torch_geometric.transforms import BaseTransform
 
 from ..data import Mesh
 from ..nn import MLP, MeshGraphConv, Positions
-from ..ops import PER_FIELD
+from ..ops import edge_channels
 from ..transforms import GraphEdges
 from ..transforms.graph_edges import check_fields
 from .base import NeuralOperator, check_sizes
@@ -67,7 +67,7 @@ class MeshGraphNet(NeuralOperator):
 
     @property
     def edge_channels(self) -> int:
-        return self.pos_dim + 1 + PER_FIELD * len(self.edge_fields)
+        return edge_channels(self.pos_dim, self.edge_fields)
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:

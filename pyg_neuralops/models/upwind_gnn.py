@@ -1,4 +1,4 @@
-"""``UpwindGNN``: a graph network that carries its state with the flow, and conserves it."""
+"""``UpwindGNN``: a graph network whose messages carry its state with the flow, and lose nothing of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch_geometric.transforms import BaseTransform
 
 from ..nn import UpwindConv
-from ..ops import PER_FIELD
+from ..ops import edge_channels
 from ..transforms import GraphEdges
 from ..typed import typed
 from .base import BlockStack
@@ -15,6 +15,7 @@ from .base import BlockStack
 
 class UpwindGNN(BlockStack):
     """Learned upwind fluxes on mesh edges (:class:`UpwindConv`), beside a pointwise feed-forward, in pre-LN blocks.
+    What the fluxes add conserves totals; the feed-forwards, which stand for sources, do not.
 
     A step carries by one edge, so it has as many layers as MeshGraphNet. The idea is that of conservative upwind graph
     networks (arXiv 2604.15617); the model is ours.
@@ -55,5 +56,5 @@ class UpwindGNN(BlockStack):
 
     @property
     def transforms(self) -> Sequence[BaseTransform]:
-        columns = self.pos_dim + 1 + PER_FIELD
-        return (GraphEdges(self.k, channels=columns, fields=(self.wind,), flow=True),)
+        channels = edge_channels(self.pos_dim, (self.wind,))
+        return (GraphEdges(self.k, channels=channels, fields=(self.wind,), flow=True),)

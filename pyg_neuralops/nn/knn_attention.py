@@ -92,8 +92,8 @@ class KNNAttention(MessagePassing):
         shape = {"head": (heads,), "layer": (1,), "none": (0,), "metric": (0,)}[soft_mask]
         self.mask = nn.Parameter(torch.empty(shape))
         self.direction = nn.Parameter(torch.empty(heads, key_width, pos_dim)) if direction else None
-        squares = None if scales is None else squared_scales(scales, heads, soft_mask)
-        self.register_buffer("squares", squares, persistent=False)
+        self.squared = None if scales is None else squared_scales(scales, heads, soft_mask)
+        self.register_buffer("squares", None if scales is None else torch.empty(heads), persistent=False)
         self.metric: LearnedMetric | None = None
         if soft_mask == "metric":
             self.metric = LearnedMetric(channels, pos_dim=pos_dim, heads=heads, start=INITIAL_STRENGTH)
@@ -112,6 +112,8 @@ class KNNAttention(MessagePassing):
         nn.init.constant_(self.mask, math.log(math.expm1(INITIAL_STRENGTH)))  # softplus^-1
         if self.direction is not None:
             nn.init.zeros_(self.direction)
+        if self.squared is not None and self.squares is not None:
+            self.squares.copy_(torch.tensor(self.squared, device="cpu"))
 
     @property
     def strength(self) -> Tensor:
@@ -192,13 +194,13 @@ class KNNAttention(MessagePassing):
         )
 
 
-def squared_scales(scales: Sequence[float], heads: int, soft_mask: str) -> Tensor:
-    """The square of each head's scale, ``[H]``."""
+def squared_scales(scales: Sequence[float], heads: int, soft_mask: str) -> list[float]:
+    """The square of each head's scale, of H heads."""
     if not scales or heads % len(scales) or not all(0 < scale < math.inf for scale in scales):
         raise ValueError(f"scales={list(scales)}; positive lengths are needed, as many as divide heads={heads}")
     if soft_mask != "head":
         raise ValueError(f"scales={list(scales)} with soft_mask={soft_mask!r}; only soft_mask='head' has one a head")
-    return torch.tensor(scales, dtype=torch.float32).square().repeat_interleave(heads // len(scales))
+    return [scale**2 for scale in scales for _ in range(heads // len(scales))]
 
 
 class PatchMixer(Layer):

@@ -42,11 +42,13 @@ class SpectralMixer(Layer):
         modes = mesh.modes
         if modes is None:
             raise ValueError("the mesh has no modes; apply LaplacianModes (model.prepare does)")
-        value = mesh.dense(self.value(x))  # [B, L, C]
-        basis, weight = mesh.dense(modes.values).to(value.dtype), mesh.dense(modes.weight).to(value.dtype)
-        gain = self.filter(modes.eigenvalues.log1p()[..., None].to(value.dtype))  # [B, M, C]
-        found = torch.bmm((basis * weight[..., None]).transpose(1, 2), value)  # [B, M, C]
-        return self.out(mesh.flat(torch.bmm(basis, found * gain)))
+        value, gain = self.value(x), self.filter(modes.eigenvalues.log1p()[..., None].to(x.dtype))  # [N, C], [B, M, C]
+        with torch.autocast(x.device.type, enabled=False):  # shares are too small for half formats
+            wide = torch.promote_types(modes.values.dtype, torch.float32)
+            basis, shares = (mesh.dense(part.to(wide)) for part in (modes.values, modes.shares))  # [B, L, M]
+            found = torch.bmm(shares.transpose(1, 2), mesh.dense(value.to(wide)))  # [B, M, C]
+            y = mesh.flat(torch.bmm(basis, found * gain.to(wide))).to(value.dtype)
+        return self.out(y)
 
     def extra_repr(self) -> str:
         return f"{self.channels}"

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torch_geometric.utils import scatter
 
 from ..data import Mesh
+from ..ops import edge_channels
 from .initial import Layer
 
 LEAST = 1e-3
@@ -26,8 +27,8 @@ class UpwindConv(Layer):
     :math:`s_{ij}` are the length of the edge, |a| and the flow across it. :math:`\varphi` is linear in x plus a layer
     with GELU, :math:`\psi > 0` a softplus, small at the start. Each edge is read in both directions and gives half of
     the difference, so :math:`F_{ij} = -F_{ji}` and :math:`\sum_i w_i y_i = 0` whatever was learned: added to x,
-    y changes no total. The idea, conservation and an upwind choice in a graph network, is that of others (arXiv
-    2604.15617); this form is ours.
+    y changes no total, as far as no weight is below a thousandth of the mean one, for which such a node is taken. The
+    idea, conservation and an upwind choice in a graph network, is that of others (arXiv 2604.15617); this form is ours.
 
     Args:
         channels: C.
@@ -52,6 +53,9 @@ class UpwindConv(Layer):
         edge_index, edge_attr = mesh.edge_index, mesh.edge_attr
         if edge_index is None or edge_attr is None:
             raise ValueError("the mesh has no edges with the flow on them; apply GraphEdges (model.prepare does)")
+        columns = edge_channels(mesh.pos.shape[1], ("flow",))
+        if edge_attr.shape[1] != columns:
+            raise ValueError(f"edges have {edge_attr.shape[1]} attributes, where those with one flow have {columns}")
         source, target = edge_index
         flux = self.carried(x, edge_index, edge_attr) + self.spread(x, edge_index, edge_attr)
         count = x.shape[0]

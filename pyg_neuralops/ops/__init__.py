@@ -2,7 +2,7 @@
 
 from .ball_graph import ball_graph, domain_length, domain_reach
 from .edge_attention import edge_attention
-from .edge_fields import PER_FIELD, edge_attributes, edge_field
+from .edge_fields import PER_FIELD, edge_attributes, edge_channels, edge_field
 from .edges import distance_rank, edge_offsets, edge_shares, incoming_reach, nearest_image, relative_positions
 from .knn import available_backends, knn_graph
 from .metric_knn import metric_knn_graph
@@ -20,6 +20,7 @@ __all__ = [
     "domain_reach",
     "edge_attention",
     "edge_attributes",
+    "edge_channels",
     "edge_field",
     "edge_offsets",
     "edge_shares",

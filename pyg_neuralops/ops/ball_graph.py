@@ -89,7 +89,7 @@ def _balls(
     found = tree.query(located, np.arange(1, min(least, n) + 1), workers=threads)[1]
     nearest = with_self(torch.from_numpy(np.ascontiguousarray(found)), True, min(least, n)).numpy()  # [n, least]
     count = tree.query_ball_point(located, radius, return_length=True, workers=threads) + nearest.shape[1]
-    order = spread_order(points) if count.max() > k else np.zeros(n, np.int64)
+    order = spread_order(located) if count.max() > k else np.zeros(n, np.int64)
     for rows in np.split(np.arange(n), np.flatnonzero(np.diff(np.cumsum(count) // PAIRS)) + 1):
         pairs = cKDTree(located[rows], boxsize=box).sparse_distance_matrix(tree, radius, output_type="ndarray")
         near = np.repeat(rows, nearest.shape[1]) * n + nearest[rows].ravel()

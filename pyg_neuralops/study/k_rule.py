@@ -57,6 +57,7 @@ def choose_k(
     task: Task | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
+    positions: str = "channel",
 ) -> ChosenK:
     """Train with patches of ``largest`` points for a while, and see how many of them are attended to.
 
@@ -72,6 +73,7 @@ def choose_k(
         task: ``SteadyField()`` by default.
         recipe: of the run, 3 epochs by default. Epochs and steps give the same answer each time; seconds need not.
         seed: of weights and batches.
+        positions: what normalize_pos="auto" stands for, such as ``Airfoil.positions``.
 
     Raises:
         ValueError: for numbers outside these, patches with a radius (whose K is only a bound), or a model without
@@ -94,7 +96,7 @@ def choose_k(
         torch.manual_seed(seed)
         inner = build_model(name, **shape, **kwargs)
     prepared = [inner.prepare(copy.copy(sample)) for sample in train]
-    model = fitted(inner, prepared, task, recipe.modes())
+    model = fitted(inner, prepared, task, recipe.modes(positions))
     looked_at = [task.items([sample])[0] for sample in prepared[:samples]]
     attention_mass(model, looked_at[0])  # a model without patch attention is refused before it is trained
     loader = mesh_loader(task.items(prepared), recipe.batch_size, max_nodes=recipe.max_nodes, shuffle=True, seed=seed)

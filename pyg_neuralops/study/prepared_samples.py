@@ -16,7 +16,7 @@ from ..data import CELLS, MeshData, StoredSamples, load_tensors, save_tensors
 from ..data.digest import content_digest
 from ..data.fingerprint import ONCE, fingerprint
 from ..models import External, NeuralOperator
-from ..transforms import GraphEdges, KNNPatches, MeshEdges
+from ..transforms import GraphEdges, KNNPatches, LaplacianModes, MeshEdges
 from .on_disk import FileSamples
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def _key(model: NeuralOperator) -> str:
 def _reads_geometry(model: NeuralOperator) -> bool:
     """Whether what is prepared depends on :data:`GEOMETRY` alone."""
     return _has_transforms_only(model) and all(
-        type(made) is MeshEdges
+        type(made) in (MeshEdges, LaplacianModes)
         or (type(made) is GraphEdges and not made.fields)
         or (type(made) is KNNPatches and made.metric is None)
         for made in model.transforms

@@ -93,6 +93,15 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     return "; ".join(f"{name}={flat[0].get(name)!r} there, {flat[1].get(name)!r} here" for name in names)
 
 
+def _modes(recipe: Recipe, splits: Splits) -> dict[str, str]:
+    return recipe.modes(own_positions(splits.info["dataset"]))
+
+
+def _resolved(recipe: Recipe, splits: Splits) -> dict[str, Any]:
+    """What is written of a recipe: that of positions by name, as what a dataset prefers may change."""
+    return {**dataclasses.asdict(recipe), "normalize_pos": _modes(recipe, splits)["pos"]}
+
+
 def identity(
     splits: Splits, name: str, kwargs: dict[str, Any], recipe: Recipe, seed: int, initial: dict[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -101,7 +110,7 @@ def identity(
     A user's own model, dataset, task, optimizer and patch metric count with their code
     (:func:`.own_code.code_digests`).
     """
-    settings = {key: value for key, value in dataclasses.asdict(recipe).items() if key not in SHARED}
+    settings = {key: value for key, value in _resolved(recipe, splits).items() if key not in SHARED}
     found = {"class": name, "arguments": kwargs, "recipe": settings, "seed": seed}
     found |= {name: splits.info[name] for name in ("digest", "protocol", "sizes")}
     if splits.info["task"] != {"name": "steady"}:
@@ -156,7 +165,7 @@ def assembled(
         inner = build_model(name, **splits.shape, **kwargs)
     if initial is not None:
         start_from(inner, initial, replace)
-    model = fitted(inner, prepared.train, splits.task, recipe.modes(own_positions(splits.info["dataset"])))
+    model = fitted(inner, prepared.train, splits.task, _modes(recipe, splits))
     loading = {"batch_size": recipe.batch_size, "max_nodes": recipe.max_nodes, **splits.loading}
     train = mesh_loader(splits.task.items(prepared.train), **loading, shuffle=True, seed=seed)
     return model, train, None if prepared.val is None else mesh_loader(prepared.val, **loading)
@@ -259,7 +268,7 @@ def train_run(
         "model": label or name,
         "class": name,
         "config": model.model.config,
-        "recipe": {**dataclasses.asdict(recipe), "logger": list(recipe.logger)},
+        "recipe": {**_resolved(recipe, splits), "logger": list(recipe.logger)},
         "seed": seed,
         "initial": origin,
         "data": splits.info,

@@ -20,9 +20,9 @@ MARGIN = 1.25  # not 1, where a first step ends if nothing is near
 
 def flow_of(pos: Tensor, wind: Tensor, cells: Mapping[str, Tensor]) -> MeshFlow | CloudFlow:
     """The wind ``[N, D]``, with steps of a local spacing, in the domain of the cells, if any fill space."""
+    cells = {name: kept for name, kept in cells.items() if CELLS[name].dim == pos.shape[1] and kept.numel()}
     value = torch.cat([wind, local_spacing(pos, cells)[:, None]], 1)
-    filled = any(CELLS[name].dim == pos.shape[1] and kept.numel() for name, kept in cells.items())
-    return MeshFlow(pos, value, cells) if filled else CloudFlow(pos, value)
+    return MeshFlow(pos, value, cells) if cells else CloudFlow(pos, value)
 
 
 class MeshFlow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +13,12 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import to_undirected
 
 from ..data import CELLS
-from ..data.prepared import OWN, check_settings, digests, is_current, stamped
+from ..data.prepared import OWN, check_settings, digests, edge_fields, is_checked, is_current, stamped
 from ..ops import edge_attributes, knn_graph
 from .mesh_edges import MeshEdges
+
+BOTH_WAYS = "given both ways"
+"""Key of edges of the user's own that were found to have their reverse."""
 
 
 @functional_transform("graph_edges")
@@ -55,12 +59,14 @@ class GraphEdges(BaseTransform):
                     "(leave edge_attr out and they are made)"
                 )
             return data
+        if is_checked(found) and edge_fields(found) == tuple(self.fields):
+            return data
         fields = [self._field(data, name) for name in self.fields]
         clouds = [key.partition("[")[0].partition("#")[0] for key in keys if key.startswith("knn(")]
         check_settings("edges", clouds, f"knn(k={self.k})")
         given = all(key.startswith("given") for key in keys) and data.get("edge_index") is not None
         now = digests(data, ["pos", *self.fields], ["edge_index"] if given else cells)
-        if found is not None and is_current(found, now):
+        if found is not None and self._made_these(keys) and is_current(found, now):
             return data
         if isinstance(data, Batch):  # some samples may have cells, or edges of their own, and others none
             return self._of_samples(data)
@@ -74,11 +80,17 @@ class GraphEdges(BaseTransform):
             data.edge_index = to_undirected(edges, num_nodes=data.num_nodes)
         elif self.flow:
             _check_reverse(data.edge_index, data.num_nodes)
+            kind = BOTH_WAYS
         if kind != "mesh" or fields:
             data.edge_attr = edge_attributes(data.pos.detach(), data.edge_index, fields)
         kind += f"[{','.join(self.fields)}]" if fields else ""
         data.edge_key = stamped(kind, now, data.get("batch") is not None)
         return data
+
+    def _made_these(self, keys: Sequence[str]) -> bool:
+        """Whether edges with these keys hold these fields, in this order, and have their reverse if flows need it."""
+        one_way = any(key.startswith("given") and not key.startswith(BOTH_WAYS) for key in keys)
+        return edge_fields(keys) == tuple(self.fields) and not (self.flow and one_way)
 
     @property
     def _reads(self) -> str:
@@ -97,10 +109,15 @@ class GraphEdges(BaseTransform):
 
     def _of_samples(self, data: Batch) -> Batch:
         samples = [self(sample) for sample in data.to_data_list()]
-        starts = data.ptr.tolist()
-        edges = [sample.edge_index + start for sample, start in zip(samples, starts, strict=False)]
-        data.edge_index, data.edge_attr = torch.cat(edges, 1), torch.cat([sample.edge_attr for sample in samples])
         data.edge_key = [sample.get("edge_key", OWN) for sample in samples]
+        names = ("edge_index", "edge_attr")
+        made: Any = Batch.from_data_list(
+            [Data(num_nodes=sample.num_nodes, **{name: sample[name] for name in names}) for sample in samples]
+        )
+        data.update({name: made[name] for name in names})
+        # Where each sample's edges are now, for to_data_list.
+        for places in ("_slice_dict", "_inc_dict"):
+            setattr(data, places, {**getattr(data, places), **{name: getattr(made, places)[name] for name in names}})
         return data
 
     def __repr__(self) -> str:
@@ -121,11 +138,11 @@ def check_fields(fields: Sequence[str]) -> list[str]:
 
 
 def _check_reverse(edge_index: Tensor, num_nodes: int) -> None:
-    source, target = edge_index
-    lost = ~torch.isin(target * num_nodes + source, source * num_nodes + target)
-    if lost.any():
-        i, j = edge_index[:, int(lost.nonzero()[0])].tolist()
-        raise ValueError(f"edge_index has the edge {i} -> {j} and not {j} -> {i}; this model needs both")
+    source, target = edge_index.long()
+    there, back = (source * num_nodes + target).sort().values, (target * num_nodes + source).sort().values
+    if not torch.equal(there, back):
+        i, j = divmod(int(there.minimum(back)[there != back][0]), num_nodes)
+        raise ValueError(f"edge_index has not as many edges {i} -> {j} as {j} -> {i}; this model needs both")
 
 
 def is_mesh(data: Data) -> bool:

@@ -15,7 +15,7 @@ from torch_geometric.transforms import BaseTransform
 
 from ..data import CELLS
 from ..data.fields import PATCHES, PREPARED
-from ..data.prepared import check_settings, digests, is_current, stamped
+from ..data.prepared import check_settings, digests, is_checked, is_current, stamped
 from ..ops import EdgeTiles
 from .graph_edges import is_mesh
 from .metric_text import parse_metric
@@ -53,7 +53,8 @@ class KNNPatches(BaseTransform):
         cache_mib: memory for the patches of geometries seen lately; samples with equal positions (and cells or metric
             fields, where these matter) then share their patches. Not used for a metric without ``fields``.
         radius: a patch is all points within so much of the domain's length, the same window on a finer mesh: 0.1 of
-            the longest side of the sample's bounding box, of the period on periodic axes. Where these are more than
+            the longest side of the sample's bounding box, of the period on periodic axes. (The box does not turn with
+            the mesh: turned by 45 degrees, a square has a window 1.4 times as long.) Where these are more than
             k, they are thinned evenly (:func:`pyg_neuralops.ops.ball_graph`): which points stay does not depend on
             their weight, so that a model that counts nodes by weight goes on to do so, and one that does not, not.
         least: nearest points that a patch has in any case, min(8, k) by default: on coarse meshes the radius may
@@ -144,10 +145,13 @@ class KNNPatches(BaseTransform):
         return f"knn({', '.join(parts)})"
 
     def forward(self, data: Data) -> Data:
-        now = digests(data, *self._read_from(data))
         found = data.get("patch_key")
         if found is not None:
             check_settings("patches", found, self.key)
+            if is_checked(found):
+                return self._with_tiles(data)
+        now = digests(data, *self._read_from(data))
+        if found is not None:
             if is_current(found, now):
                 return self._with_tiles(data)
             for name in [name for name in PATCHES if name in data]:

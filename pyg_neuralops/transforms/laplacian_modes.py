@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from scipy import sparse
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from ..data import CELLS, MeshData, as_mesh_data, nodal_weights
 from ..data.laplacian import cell_stiffness, cloud_laplacian, lowest_modes
-from ..data.prepared import check_settings, digests, is_current, stamped
+from ..data.prepared import check_settings, digests, is_checked, is_current, stamped
 from ..ops.edges import smallest_reach
 from .knn_patches import KNNPatches
 from .patch_cache import PatchCache, Patches
@@ -33,8 +33,9 @@ class LaplacianModes(BaseTransform):
 
     Cells give linear finite elements (:func:`pyg_neuralops.data.laplacian.cell_stiffness`); point clouds, and periodic
     boxes, a graph of 12 neighbours (:func:`~pyg_neuralops.data.laplacian.cloud_laplacian`). Signs, and the basis of
-    equal eigenvalues, are arbitrary: what reads modes must not depend on them, as :class:`SpectralMixer` does not. The
-    last modes are cut where they are, in the middle of equal ones perhaps. Solved by ``scipy.sparse.linalg.eigsh``,
+    equal eigenvalues, are arbitrary: what reads modes must not depend on them, as :class:`SpectralMixer` does not.
+    Equal ones are there all or not at all: where M would part them it is less, and the rest zero. Solved by
+    ``scipy.sparse.linalg.eigsh``,
     shifted and inverted, once for each geometry.
 
     Args:
@@ -61,15 +62,17 @@ class LaplacianModes(BaseTransform):
         return f"laplacian(modes={self.modes}{f', period={period}' if period else ''})"
 
     def forward(self, data: Data) -> Data:
-        cells = [name for name in CELLS if data.get(name) is not None and data[name].numel()]
-        now = digests(data, ["pos"], cells)
         found = data.get("mode_key")
         if found is not None:
             check_settings("modes", found, self.key)
-            if is_current(found, now):
-                return data
-        if isinstance(data, Batch):
-            samples = [self(sample) for sample in data.to_data_list()]
+        if is_checked(found):
+            return data
+        cells = [name for name in CELLS if data.get(name) is not None and data[name].numel()]
+        now = digests(data, ["pos"], cells)
+        if found is not None and is_current(found, now):
+            return data
+        if data.get("batch") is not None:
+            samples = [self(sample) for sample in _apart(data, cells)]
             for name in ("mode_values", "mode_weight", "eigenvalues"):
                 data[name] = torch.cat([sample[name] for sample in samples])
         else:
@@ -97,9 +100,7 @@ class LaplacianModes(BaseTransform):
             stuck = reach <= smallest_reach(reach.dtype)
             if stuck.any():
                 raise ValueError(f"node {int(stuck.nonzero()[0])} has {edges.shape[1] // count} others at its place")
-            laplacian = cloud_laplacian(mesh.pos, edges, reach, None if period is None else period[0])
-            ball = np.pi ** (dim / 2) / torch.lgamma(torch.tensor(dim / 2 + 1)).exp()
-            mass = ball * reach.double().cpu() ** dim * count / edges.shape[1]
+            laplacian, mass = cloud_laplacian(mesh.pos, edges, reach, None if period is None else period[0])
         share = mass.detach().double().cpu().numpy()
         volume = share.sum()
         if not volume > 0:
@@ -115,3 +116,13 @@ class LaplacianModes(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.modes})"
+
+
+def _apart(data: Data, cells: Sequence[str]) -> list[MeshData]:
+    """Positions and cells of the samples of a batch, which may be made by hand."""
+    batch, samples, start = data.batch, [], 0
+    for size in torch.bincount(batch).tolist():
+        own = {name: data[name][:, batch[data[name][0].long()] == len(samples)] - start for name in cells}
+        samples.append(MeshData(pos=data.pos[start : start + size], **own))
+        start += size
+    return samples

@@ -50,7 +50,7 @@ class LocalSpacing(NodeFeatures):
 def local_spacing(pos: Tensor, cells: Mapping[str, Tensor], k: int | None = None) -> Tensor:
     """h of :class:`LocalSpacing`, ``[N]`` float64; 0 at nodes without an edge or neighbour."""
     pos = pos.detach().double()
-    if cells:
+    if any(corners.numel() for corners in cells.values()):
         edges = MeshEdges()(MeshData(pos=pos, **cells)).edge_index
     else:
         edges = knn_graph(pos, k or 2 * pos.shape[1], loop=False)

@@ -129,9 +129,10 @@ class RandomSymmetry(BaseTransform):
     def _check(self, data: Data) -> None:
         keys = data.get("edge_key") or OWN
         made = any(key != OWN for key in ([keys] if isinstance(keys, str) else keys))
-        if made or data.get("patch_index") is not None or data.get("tile_bits") is not None:
+        if made or any(data.get(name) is not None for name in ("patch_index", "tile_bits", "mode_key")):
             raise ValueError(
-                "the sample was prepared: its patches or edges are those of its positions; move it before model.prepare"
+                "the sample was prepared: its patches, edges or modes are those of its positions; move it before "
+                "model.prepare"
             )
         missing = [name for name in self.components.names if name != "y" and data.get(name) is None]
         if missing:

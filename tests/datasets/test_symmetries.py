@@ -91,3 +91,11 @@ def test_columns_of_directions_move_with_their_fields(draw):
     moved = RandomSymmetry(**AdvectionDiffusion.symmetry)(data)
     torch.testing.assert_close(moved.x[:, :2], moved.wind)
     assert not torch.allclose(moved.wind, wind)
+
+
+@pytest.mark.parametrize(("name", "kept"), [("airfoil", 0), ("pipe", 0), ("elasticity", 1)])
+def test_a_mirror_keeps_the_direction_of_what_enters(name, kept):
+    """The free stream and the inflow come along x, the cell is pulled along y."""
+    turns = elements(RandomSymmetry(**DATASETS[name].symmetry).group, 2)
+    assert (turns[:, kept, kept] == 1).all()
+    assert sorted(turns[:, 1 - kept, 1 - kept].tolist()) == [-1, 1]

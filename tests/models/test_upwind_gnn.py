@@ -143,6 +143,9 @@ def test_normalised_models_read_the_sign_of_the_wind_as_it_is():
     model = normalized(build_model("upwind-gnn", **SIZE).double(), samples)
     normalizer = model.edge_attr
     assert abs(normalizer.mean[-2] / normalizer.std[-2]) < 1e-12
+    along = edges(samples[0]).edge_attr[:, -2]
+    encoded = normalizer.encode(edges(samples[0]).edge_attr)[:, -2]
+    assert torch.equal(encoded.sign(), along.sign())
     assert model(Batch.from_data_list(samples)).isfinite().all()
 
 
@@ -156,13 +159,14 @@ def test_wrong_use_is_named():
     with pytest.raises(ValueError, match=r"flow has shape \[50, 2, 2\] torch.float64, a vector \[50, 2\] is needed"):
         model(data)
     data.flow = data.wind
-    one_way = MeshData(
-        x=data.x, pos=data.pos, flow=data.flow, edge_index=MeshEdges()(copy.copy(data)).edge_index[:, :-1]
-    )
-    with pytest.raises(
-        ValueError, match=r"edge_index has the edge \d+ -> \d+ and not \d+ -> \d+; this model needs both"
-    ):
-        model(one_way)
+    both = MeshEdges()(copy.copy(data)).edge_index
+    for edge_index in (both[:, :-1], torch.cat([both, both[:, :1]], 1)):
+        own = MeshData(x=data.x, pos=data.pos, flow=data.flow, edge_index=edge_index)
+        for given in (own, GraphEdges(fields=("flow",))(copy.copy(own))):  # as another model prepares it
+            with pytest.raises(ValueError, match=r"not as many edges \d+ -> \d+ as \d+ -> \d+; this model needs both"):
+                model(given)
+    with pytest.raises(ValueError, match="edges have 3 attributes, where those with one flow have 5"):
+        UpwindConv(2).double()(data.x, Mesh.from_data(GraphEdges()(copy.copy(data))))
     with pytest.raises(ValueError, match="wind=3; text is needed"):
         build_model("upwind-gnn", **SIZE, wind=3)
     assert model.config["wind"] == "flow"

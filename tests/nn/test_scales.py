@@ -68,3 +68,10 @@ def test_models_take_and_keep_scales():
 def test_wrong_scales_are_named(kwargs, message):
     with pytest.raises(ValueError, match=message):
         attention(**kwargs)
+
+
+def test_scales_come_back_after_a_reset_without_storage():
+    with torch.device("meta"):
+        layer = KNNAttention(16, heads=4, scales=(1, 0.5))
+    layer.to_empty(device="cpu").reset_parameters()
+    torch.testing.assert_close(layer.strength, torch.tensor([0.1, 0.1, 0.4, 0.4]))

@@ -261,6 +261,7 @@ def test_settings_of_one_model_reach_its_run(comparison, tmp_path):
     for run, raw in zip(results["runs"], (False, True), strict=True):
         pos = load_model(tmp_path / "out" / run["model"] / "seed0" / "best.safetensors").pos
         assert (pos.mean.abs().max() == 0 and (pos.std == 1).all()) == raw
+        assert run["recipe"]["normalize_pos"] == ("none" if raw else "channel")  # what "auto" was
         cycle = OneCycle(3e-3, 0.9, 1e4) if raw else OneCycle(8e-3)
         assert run["history"][0]["lr"] == pytest.approx(cycle(3 / 4 / 2)[0])  # the last of four batches
 

@@ -304,3 +304,13 @@ def test_a_distance_along_a_straight_curve_by_hand():
     found = distance_along(curve, length, p, stretch=2.0)
     expected = [0.5, math.sqrt(1 + 1 / 3), 1.0, 3.0]
     np.testing.assert_allclose(found[0].numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cells", [{"face": torch.empty(3, 0, dtype=torch.long)}, {"line": torch.tensor([[0], [1]])}])
+def test_cells_that_fill_no_space_leave_a_cloud_as_it_is(cells):
+    """None of a type, as in a batch beside meshes that have some; or a piece of the boundary."""
+    data = random_mesh(40, cells=False, wind=True, dtype=torch.float64)
+    want = Characteristic().curves(data)
+    found = Characteristic().curves(MeshData(pos=data.pos, wind=data.wind, **cells))
+    assert want[1][:, -1].mean() > 0.1
+    assert all(torch.equal(a, b) for a, b in zip(found, want, strict=True))

@@ -138,6 +138,48 @@ def test_nodes_at_one_place_have_no_direction():
     )
 
 
+def test_the_order_of_fields_counts():
+    """What one model prepared, another reads whose fields stand in another order."""
+    data = sample(dtype=torch.float64)
+    data.current = data.wind.flip(0)
+    there = GraphEdges(fields=("current", "wind"))(copy.copy(data)).edge_attr
+    found = GraphEdges(fields=("current", "wind"))(GraphEdges(fields=("wind", "current"))(copy.copy(data)))
+    assert torch.equal(found.edge_attr, there)
+    assert torch.equal(GraphEdges()(found).edge_attr, there[:, :3])
+
+
+def test_attributes_follow_edges_in_another_order():
+    made = MeshEdges()(sample())
+    edges = GraphEdges(fields=("wind",))
+    own = edges(MeshData(pos=made.pos, wind=made.wind, edge_index=made.edge_index))
+    own.edge_index = own.edge_index.flip(0)
+    want = edges(MeshData(pos=made.pos, wind=made.wind, edge_index=own.edge_index)).edge_attr
+    assert not torch.equal(own.edge_attr, want)
+    assert torch.equal(edges(own).edge_attr, want)
+
+
+def test_a_batch_whose_samples_move_in_turn_keeps_their_edges():
+    edges, samples = GraphEdges(3), [sample(n, cells=False) for n in (30, 25)]
+    batch = edges(Batch.from_data_list([edges(one) for one in samples]))
+    for seed in range(3):
+        moved = torch.rand(30, 2, generator=torch.Generator().manual_seed(seed))
+        batch.pos = torch.cat([moved, batch.pos[30:]])
+        batch = edges(batch)
+        apart = Batch.from_data_list([edges(MeshData(pos=pos)) for pos in batch.pos.split([30, 25])])
+        assert torch.equal(batch.edge_index, apart.edge_index)
+        assert torch.equal(batch.edge_attr, apart.edge_attr)
+
+
+def test_rounding_is_no_direction():
+    """A wind along the only edge, and one across it, in directions that floats do not meet."""
+    pos = torch.tensor([[0.0, 0.0], [0.6, 0.8], [1.2, 1.6]])
+    edges = torch.tensor([[0, 1], [1, 2]])
+    along = edge_field(torch.tensor([[0.3, 0.4]]).expand(3, 2) * 1.7, pos, edges)
+    across = edge_field(torch.tensor([[-0.4, 0.3]]).expand(3, 2) * 1.7, pos, edges)
+    assert along[:, 1].tolist() == across[:, 0].tolist() == [0.0, 0.0]
+    torch.testing.assert_close(along[:, 0].abs(), across[:, 1])
+
+
 def test_samples_on_disk_that_share_a_mesh_do_not_share_fields():
     assert _reads_geometry(build_model("mesh-graph-net", **SIZE))
     assert not _reads_geometry(build_model("mesh-graph-net", **SIZE, edge_fields=["wind"]))

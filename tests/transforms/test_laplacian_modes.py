@@ -128,6 +128,32 @@ def test_modes_are_those_of_the_positions_and_cells():
         assert torch.equal(batch[name], apart[name]) if name != "mode_key" else batch[name] == apart[name]
 
 
+def test_equal_eigenvalues_are_not_parted():
+    """Of a square's pairs both or none, so that the order of nodes does not matter."""
+    square = box("quad", 8)
+    values = LaplacianModes(5)(square).mode_values  # 0, a pair, one, a pair
+    assert values.abs().amax(0).gt(0).tolist() == [True, True, True, True, False]
+    side = torch.arange(12.0, dtype=torch.float64) / 12
+    torus = MeshData(pos=torch.cartesian_prod(side, side))
+    order = torch.randperm(144, generator=torch.Generator().manual_seed(0))
+    for count in (7, 20, 33):
+        made = [LaplacianModes(count, period=1.0)(mesh) for mesh in (torus, permuted(torus, order))]
+        projections = [data.mode_values @ data.mode_values.T for data in made]
+        torch.testing.assert_close(projections[1], projections[0][order][:, order], rtol=0, atol=1e-6)
+    apart = MeshData(pos=torch.cat([square.pos, square.pos + 5]), quad=torch.cat([square.quad, square.quad + 81], 1))
+    with pytest.raises(ValueError, match="1 modes are too few"):
+        LaplacianModes(1)(apart)
+
+
+def test_a_batch_made_by_hand_is_that_of_its_samples():
+    samples = [random_mesh(40), random_mesh(25, seed=1)]
+    whole = Batch.from_data_list(samples)
+    hand = MeshData(pos=whole.pos, face=whole.face, batch=whole.batch)
+    want, found = LaplacianModes(6)(whole), LaplacianModes(6)(hand)
+    for name in ("mode_values", "mode_weight", "eigenvalues"):
+        assert torch.equal(found[name], want[name])
+
+
 def test_what_has_no_modes_is_named():
     for wrong in (0, 2.5, True):
         with pytest.raises(ValueError, match="modes="):

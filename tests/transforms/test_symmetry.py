@@ -10,7 +10,7 @@ from pyg_neuralops.data.draws import draws_of
 from pyg_neuralops.models import build_model
 from pyg_neuralops.symmetry import SymmetryAverage
 from pyg_neuralops.testing import random_grid, random_mesh
-from pyg_neuralops.transforms import GraphEdges, KNNPatches, MeshEdges, Normals, RandomSymmetry
+from pyg_neuralops.transforms import GraphEdges, KNNPatches, LaplacianModes, MeshEdges, Normals, RandomSymmetry
 from pyg_neuralops.transforms.random_symmetry import MIRRORED
 from pyg_neuralops.transforms.symmetry_groups import check_closed, draw, elements
 
@@ -283,7 +283,7 @@ def test_models_of_the_library_become_equivariant_on_grids_and_meshes(name):
 
 def test_prepared_samples_and_batches_are_refused():
     data = random_mesh(30)
-    for prepared in (KNNPatches(5)(data), MeshEdges()(data), GraphEdges()(data)):
+    for prepared in (KNNPatches(5)(data), MeshEdges()(data), GraphEdges()(data), LaplacianModes(5)(data)):
         with pytest.raises(ValueError, match=r"move it before model\.prepare"):
             RandomSymmetry()(prepared)
         with pytest.raises(ValueError, match=r"move it before model\.prepare"):
