@@ -120,7 +120,8 @@ class LaplacianModes(BaseTransform):
 
 def _apart(data: Data, cells: Sequence[str]) -> list[MeshData]:
     """Positions and cells of the samples of a batch, which may be made by hand."""
-    batch, samples, start = data.batch, [], 0
+    batch, start = data.batch, 0
+    samples: list[MeshData] = []
     for size in torch.bincount(batch).tolist():
         own = {name: data[name][:, batch[data[name][0].long()] == len(samples)] - start for name in cells}
         samples.append(MeshData(pos=data.pos[start : start + size], **own))
