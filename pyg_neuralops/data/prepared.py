@@ -128,6 +128,16 @@ def _made_from(found: str | list[str]) -> list[str]:
     return [one.partition("#")[2] for one in ([found] if isinstance(found, str) else found)]
 
 
+def unplace(data: Data, names: Sequence[str]) -> None:
+    """Let a batch forget where each sample's rows of these fields stand, which are written anew.
+
+    ``to_data_list`` then gives samples without them, to be prepared again, and never rows of another sample.
+    """
+    for places in ("_slice_dict", "_inc_dict"):
+        if getattr(data, places, None) is not None:
+            setattr(data, places, {name: kept for name, kept in getattr(data, places).items() if name not in names})
+
+
 def following(data: Data) -> Data:
     """A copy whose reach and edge attributes carry gradients to ``pos``, where it asks for some; else ``data``.
 

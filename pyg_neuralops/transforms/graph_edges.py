@@ -109,8 +109,9 @@ class GraphEdges(BaseTransform):
 
     def _of_samples(self, data: Batch) -> Batch:
         samples = [self(sample) for sample in data.to_data_list()]
-        data.edge_key = [sample.get("edge_key", OWN) for sample in samples]
-        names = ("edge_index", "edge_attr")
+        names = ("edge_index", "edge_attr", "edge_key")
+        for sample in samples:
+            sample.edge_key = sample.get("edge_key", OWN)
         made: Any = Batch.from_data_list(
             [Data(num_nodes=sample.num_nodes, **{name: sample[name] for name in names}) for sample in samples]
         )

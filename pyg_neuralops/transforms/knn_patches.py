@@ -15,7 +15,7 @@ from torch_geometric.transforms import BaseTransform
 
 from ..data import CELLS
 from ..data.fields import PATCHES, PREPARED
-from ..data.prepared import check_settings, digests, is_checked, is_current, stamped
+from ..data.prepared import check_settings, digests, is_checked, is_current, stamped, unplace
 from ..ops import EdgeTiles
 from .graph_edges import is_mesh
 from .metric_text import parse_metric
@@ -156,6 +156,7 @@ class KNNPatches(BaseTransform):
                 return self._with_tiles(data)
             for name in [name for name in PATCHES if name in data]:
                 del data[name]
+            unplace(data, PATCHES)
         # A metric that may read anything may read what no digest sees.
         is_known = self.metric is None or self.metric.fields is not None
         geometry = f"{self.key}{self.tiles}{now}{data.pos.dtype}{data.pos.device}" if is_known else None

@@ -9,7 +9,7 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import coalesce
 
 from ..data import CELLS
-from ..data.prepared import digests, stamped
+from ..data.prepared import digests, stamped, unplace
 from ..ops import relative_positions
 
 
@@ -32,6 +32,7 @@ class MeshEdges(BaseTransform):
         ]  # each [2, cells]
         if not pairs:
             raise ValueError(f"the data hold no cells; mesh edges need one of {list(CELLS)}")
+        unplace(data, ("edge_index", "edge_attr", "edge_key"))
         edges = torch.cat(pairs, 1).long()
         edges = edges[:, edges[0] != edges[1]]
         data.edge_index = coalesce(torch.cat([edges, edges.flip(0)], 1), num_nodes=data.num_nodes)

@@ -2,8 +2,10 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
+from scipy.spatial import Delaunay
 from torch_geometric.data import Batch
 
 from pyg_neuralops.data import MeshData
@@ -17,7 +19,7 @@ from pyg_neuralops.testing import (
     assert_permutation_equivariant,
     random_mesh,
 )
-from pyg_neuralops.transforms import GraphEdges, MeshEdges, RandomSymmetry
+from pyg_neuralops.transforms import GraphEdges, KNNPatches, MeshEdges, RandomSymmetry
 
 BOTH = ("wind", "conductivity")
 SIZE = {"in_channels": 2, "out_channels": 1, "hidden_channels": 8, "num_layers": 2}
@@ -206,3 +208,26 @@ def test_wrong_use_is_named():
     own = MeshData(x=made.x, pos=made.pos, flow=made.wind, edge_index=made.edge_index, edge_attr=made.edge_attr)
     with pytest.raises(ValueError, match="edge_attr is the sample's own: leave it out"):
         model(own)
+
+
+def meshed(pos):
+    return torch.from_numpy(Delaunay(pos.numpy()).simplices.T.astype(np.int64))
+
+
+@pytest.mark.parametrize("prepare", [MeshEdges(), KNNPatches(12, radius=0.2, least=2)], ids=["edges", "patches"])
+def test_samples_of_a_batch_prepared_anew_hold_no_rows_of_others(prepare):
+    """The points of the first sample move, and it has other numbers of cells, edges and neighbours then."""
+    generator = torch.Generator().manual_seed(0)
+    first, second, moved = (torch.rand(n, 2, generator=generator) for n in (30, 25, 30))
+    old, still, new = (MeshData(pos=pos, face=meshed(pos)) for pos in (first, second, moved**3))
+    batch = Batch.from_data_list([prepare(copy.copy(one)) for one in (old, still)])
+    want = Batch.from_data_list([new, still])
+    for name in ("pos", "face"):
+        batch[name] = want[name]
+        batch._slice_dict[name] = want._slice_dict[name]
+    batch = prepare(batch)
+    again = Batch.from_data_list([prepare(one) for one in batch.to_data_list()])
+    for name in ("edge_index", "patch_index"):
+        assert batch.get(name) is None or {*map(tuple, again[name].t().tolist())} == {
+            *map(tuple, batch[name].t().tolist())
+        }
