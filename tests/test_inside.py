@@ -8,6 +8,7 @@ from matplotlib.collections import EllipseCollection
 from torch_geometric.data import Batch
 from torch_geometric.explain import AttentionExplainer, Explainer
 
+from pyg_neuralops.data import Mesh
 from pyg_neuralops.inside import (
     EdgeModel,
     attention_maps,
@@ -188,6 +189,19 @@ def test_gates_are_reported_by_layer():
     assert list(gates) == ["blocks.0.mixer", "blocks.1.mixer"]
     assert list(gates.values()) == pytest.approx([0.5, torch.tensor(1.0).sigmoid().item()])
     assert gate_means(la2former(), random_mesh(N)) == {}
+
+
+def test_learned_numbers_weigh_the_paths():
+    model, data = la2former(fusion="scalar"), random_mesh(N)
+    assert list(gate_means(model, data).values()) == [0.5, 0.5]
+    mixer = model.blocks[1].mixer
+    with torch.no_grad():
+        mixer.balance.copy_(torch.tensor([3.0, -1.0]))
+        data = model.prepare(data)
+        x, mesh = torch.randn(N, mixer.out.in_features), Mesh.from_data(data)
+        local, wide = (part(x, mesh) for part in mixer.mixers)
+        torch.testing.assert_close(mixer(x, mesh), mixer.out(3 * local - wide))
+    assert list(gate_means(model, data).values()) == [0.5, 0.75]
 
 
 @pytest.mark.parametrize("name", ["la2former", "gatv2", "la2former-lrsa"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,6 +50,9 @@ class Evaluate:
         model = load_model(self.checkpoint, trust_import=self.trust_import)
         trained = trained_on(self.checkpoint)
         choice = self.data.choice(self.data.dataset)
+        if not (choice.inputs or choice.without):
+            chosen = trained["inputs"]
+            choice = dataclasses.replace(choice, inputs=tuple(chosen.inputs), without=tuple(chosen.without))
         with cluster_executor(self.data.cluster) as executor:
             samples, info = load_split(choice, self.split, executor)
         if choice.task:

@@ -49,6 +49,7 @@ class Train:
         from ..executors import cluster_executor
         from ..models import build_model, model_name
         from ..resolve import resolve
+        from ..study.automatic_k import find_k, is_automatic, with_k
         from ..study.data import Splits, load_splits
         from ..study.notes import gaps
         from ..study.run import assembled, check_run_folder, prepare, train_run
@@ -79,6 +80,10 @@ class Train:
             name = model_name(found)
             kwargs = {key: value for key, value in found.config.items() if key not in splits.shape}
         kwargs = {key: value for key, value in kwargs.items() if value is not None} | pairs(self.model_args)
+        if is_automatic(kwargs):
+            if ranks.size > 1:
+                raise ValueError("patches with k='auto' are chosen on one device; train on one, or give the K found")
+            kwargs = with_k(kwargs, find_k(name, kwargs, splits, recipe)["k"])
         prepared = prepare(build_model(name, **splits.shape, **kwargs), splits)
         if self.dry_run:
             model, train, _ = assembled(splits, prepared, name, kwargs, recipe, self.seed, self.from_, self.replace)

@@ -36,6 +36,10 @@ class DataChoice(Settings):
     dataset's own."""
     task_args: Mapping[str, Any] | None = None
     """Arguments of the task, such as times=20 for time-query."""
+    inputs: tuple[str, ...] = ()
+    """Channels of the geometry to append to x: boundary-distance, boundary-marks, local-spacing, normals."""
+    without: tuple[str, ...] = ()
+    """Names of input channels to leave out."""
     root: str | None = None
     """Folder of the data, or of a file's cache; a default beside it otherwise."""
     workers: Annotated[int, Range(0)] | None = None
@@ -158,7 +162,7 @@ class Comparison(DataChoice, Recipe, ModelChoice):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
-        lists = {name: list(getattr(self, name)) for name in ("models", "metrics", "logger")}
+        lists = {name: list(getattr(self, name)) for name in ("models", "metrics", "logger", "inputs", "without")}
         return {**dataclasses.asdict(self), **lists}
 
     @classmethod

@@ -37,7 +37,7 @@ Parts = dict[str, Sequence[MeshData]]
 
 
 def find_samples(
-    choice: DataChoice, whole: bool = False, executor: Executor | None = None
+    choice: DataChoice, whole: bool = False, executor: Executor | None = None, only: str | None = None
 ) -> tuple[Parts, dict[str, Any]]:
     """The samples that ``choice`` names, by split, and what is known of them: folder, source, names, units.
 
@@ -46,6 +46,7 @@ def find_samples(
     Args:
         choice: what to look for.
         whole: True for one part, "all", in the order of the source.
+        only: a split that is enough: a dataset of this library is then not made for the others.
         executor: where a dataset of this library is generated that is not there yet; ``choice.workers`` by default.
 
     Raises:
@@ -60,7 +61,7 @@ def find_samples(
     found = resolve(name, DATASETS, "dataset")
     if not callable(found):
         raise ValueError(f"dataset {name!r} is a {type(found).__name__}; a class or function is needed")
-    parts, info = _named(choice, found, executor) if _is_ours(found) else _own(choice, found, whole)
+    parts, info = _named(choice, found, executor, only) if _is_ours(found) else _own(choice, found, whole)
     return {"all": _joined(list(parts.values()))} if whole else parts, info
 
 
@@ -91,19 +92,23 @@ def _is_ours(found: Any) -> bool:
     return isinstance(found, type) and issubclass(found, PDEDataset)
 
 
-def _named(choice: DataChoice, cls: type[PDEDataset], executor: Executor | None) -> tuple[Parts, dict[str, Any]]:
+def _named(
+    choice: DataChoice, cls: type[PDEDataset], executor: Executor | None, only: str | None
+) -> tuple[Parts, dict[str, Any]]:
     given = arguments(cls, choice.dataset_args, f"dataset {choice.dataset!r}", RESERVED)
-    names = ("train", "test") if choice.protocol == "paper" else SPLITS
+    names: Sequence[str] = ("train", "test") if choice.protocol == "paper" else SPLITS
+    names = [only] if only in names else names
     options = {**given, "protocol": choice.protocol, "workers": choice.workers}
     options |= {"executor": executor, "on_disk": choice.on_disk}
     sets = {name: cls(root=choice.root, split=name, **options) for name in names}  # type: ignore[arg-type, call-arg]
     sources = {part.source for part in sets.values()}
     if len(sources) > 1:
         raise ValueError(f"the splits of {choice.dataset} come from {sorted(sources)} files; choose a source")
-    about = sets["train"].info
+    first = next(iter(sets.values()))
+    about = first.info
     info = {
-        "folder": sets["train"].root,
-        "source": sets["train"].source,
+        "folder": first.root,
+        "source": first.source,
         "window": cls.window,
         "names": about["names"],
         "units": about["units"],
