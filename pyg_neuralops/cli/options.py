@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..recipe import BUDGETS, Count, Positive
-from ..study.settings import DataChoice, Recipe, Seed
+from ..study.settings import DataChoice, Geometry, Recipe, Seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class SourceOptions:
     dataset's own."""
     task_args: tuple[str, ...] = ()
     """Arguments of the task, as name=value."""
-    inputs: tuple[str, ...] = ()
+    inputs: tuple[Geometry, ...] = ()
     """Channels of the geometry to append to x: boundary-distance, boundary-marks, local-spacing, normals."""
     without: tuple[str, ...] = ()
     """Names of input channels to leave out."""

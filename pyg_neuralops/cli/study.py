@@ -51,5 +51,5 @@ class RunStudy:
         with cluster_executor(self.cluster) as executor:
             run_study(study, jobs=self.jobs, executor=executor)
         out = Path(study.out)
-        print("\n" + (out / "page.md").read_text())
+        print("\n" + (out / "page.md").read_text(encoding="utf-8"))
         print(f"page: {out / 'page.html'}")

@@ -7,10 +7,12 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from .data import Splits
 from .k_rule import choose_k
+from .provenance import read_json
 from .run import SHARED
 from .settings import Comparison, Recipe
 from .sources import own_positions
@@ -35,6 +37,15 @@ def with_k(kwargs: Mapping[str, Any], k: int = LARGEST) -> dict[str, Any]:
     return {**kwargs, "patches": {**({} if patches == AUTO else patches), "k": k}}
 
 
+def k_of_run(folder: Path) -> int | None:
+    """The K that a run in ``folder`` was begun with; None where there is none, or it has no patches."""
+    try:
+        patches = read_json(folder / "run.json", of="run")["arguments"].get("patches")
+    except (FileNotFoundError, ValueError):
+        return None
+    return patches.get("k") if isinstance(patches, Mapping) else None
+
+
 def find_k(name: str, kwargs: Mapping[str, Any], splits: Splits, recipe: Recipe) -> dict[str, Any]:
     """What :func:`.k_rule.choose_k` finds on the training samples, and its seconds.
 
@@ -50,7 +61,7 @@ def find_k(name: str, kwargs: Mapping[str, Any], splits: Splits, recipe: Recipe)
         splits.train[:SAMPLES],
         largest=largest,
         task=splits.task,
-        recipe=dataclasses.replace(recipe, epochs=3, steps=None, seconds=None, logger=()),
+        recipe=dataclasses.replace(recipe, epochs=3, steps=None, seconds=None, patience=None, logger=()),
         positions=own_positions(splits.info["dataset"]),
     )
     log.info("%s: K = %d: %d for 95%% of the attention, %d to connect", name, found.k, found.by_mass, found.connected)

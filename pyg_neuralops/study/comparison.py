@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 # Where results and data lie, who made the data and how they are loaded do not change a result, and models and seeds may
 # come and go: each run is checked by itself.
 LOADING = ("root", "workers", "loader_workers", "pin_memory")
+MOST_NODES = 20_000
+"""Of a sample on which models are looked into, where attention stands edge by edge."""
 NOT_COMPARED = ("out", *LOADING, "models", "overrides", "seeds", "seed", "metrics", *SHARED)
 
 
@@ -84,6 +86,8 @@ def compare(
     _check_folder(out, comparison)
     splits = load_splits(comparison, executor)
     _check_folder(out, comparison, splits.info["digest"])
+    names = splits.info.get("names", {}).get("y", ())
+    check_metrics(comparison.metrics, splits.task, splits.test, names)
     # All models are built before the first is trained: a mistake in the last must not cost the others' time.
     models = {label: build(comparison, label, splits) for label in comparison.models}
     comparison, chosen = with_chosen_k(comparison, splits, _chosen_before(out))
@@ -91,8 +95,6 @@ def compare(
     for label, seed in all_runs(comparison):
         expected = identity(splits, *comparison.model(label), comparison.recipe(label), seed)
         check_run_folder(run_folder(out, label, seed), expected)
-    names = splits.info.get("names", {}).get("y", ())
-    check_metrics(comparison.metrics, splits.task, splits.test, names)
     settings = {"comparison": comparison.to_dict(), "digest": splits.info["digest"]}
     settings["chosen_k"] = {**_chosen_before(out), **chosen}
     write_json(out / "comparison.json", settings, of="comparison")
@@ -108,19 +110,22 @@ def compare(
         "comparison": comparison.to_dict(),
         "data": splits.info,
         "chosen_k": chosen,
+        "inside": {},
         "baselines": known,
         "runs": run_all(comparison, splits, models, jobs, executor, progress),
         "wall_seconds": time.perf_counter() - start,
         "environment": environment(),
     }
+    results["test_constants"] = constants(splits.test, splits.info.get("names", {}).get("x", ()))
+    write_json(out / "results.json", results)
     folders = {label: run_folder(out, label, comparison.seed) for label in comparison.models}
     shown = splits.test[middle(results)]
-    results["test_constants"] = constants(splits.test, splits.info.get("names", {}).get("x", ()))
-    results["inside"] = {
-        label: look_inside(trained_model(results, label, folder), shown, splits.task)
-        for label, folder in folders.items()
-    }
-    write_json(out / "results.json", results)
+    if shown.num_nodes <= MOST_NODES:
+        results["inside"] = {
+            label: look_inside(trained_model(results, label, folder), shown, splits.task)
+            for label, folder in folders.items()
+        }
+        write_json(out / "results.json", results)
     for note in untrained(results):
         log.warning("%s", note)
     write_report(out, results, splits, baselines, folders)

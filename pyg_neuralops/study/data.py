@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -163,6 +164,18 @@ def trained_on(checkpoint: str | os.PathLike[str]) -> dict[str, Any]:
     return {"task": task, **labels, "inputs": GeometryInputs(**chosen)}
 
 
+def as_trained(choice: DataChoice, checkpoint: str | os.PathLike[str]) -> DataChoice:
+    """The choice with the ``inputs`` and ``without`` of a checkpoint, where it names none itself.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`trained_on`.
+    """
+    if choice.inputs or choice.without:
+        return choice
+    chosen = trained_on(checkpoint)["inputs"]
+    return dataclasses.replace(choice, inputs=tuple(chosen.inputs), without=tuple(chosen.without))
+
+
 def prepared(samples: Sequence[Data], what: str) -> Sequence[MeshData]:
     """Each sample :func:`ready`, alike to the first in fields and channels; stored ones are that already.
 
@@ -181,10 +194,12 @@ def _chosen(
     chosen = GeometryInputs(choice.inputs, choice.without)
     if not chosen:
         return dict(parts), info
-    if choice.on_disk:
-        raise ValueError("inputs and without need the samples in memory; choose on_disk=False")
+    task = task_settings(choice)
+    if task["name"] == "next-frame" or (choice.without and task.get("residual")):
+        raise ValueError(f"inputs and without change x, whose columns the task {task} counts; choose another")
     names, units = info.get("names", {}), info.get("units", {})
-    own, found = list(names.get("x", ())), {}
+    own = list(names.get("x", ()))
+    found: dict[str, Sequence[MeshData]] = {}
     for name, part in parts.items():
         try:
             found[name] = [chosen.of(sample, own) for sample in part]

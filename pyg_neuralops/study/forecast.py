@@ -44,19 +44,19 @@ def forecast(study: Study, jobs: int = 1) -> str:
             start = time.perf_counter()
             splits = load_splits(small)
             generating += (factor - 1) * (time.perf_counter() - start)
-        for label in comparison.models:
-            recipe = comparison.recipe(label)
-            fabric = make_fabric(recipe)
-            kind, kwargs = comparison.model(label)
-            with torch.random.fork_rng():
-                prepared = prepare(build(comparison, label, splits), splits)
-            model, train, _ = assembled(splits, prepared, kind, with_k(kwargs), recipe, comparison.seed)
-            found = estimate(model, train, splits.task, recipe, Ranks(fabric), comparison.seed)
-            steps = found.steps if recipe.epochs is None else math.ceil(factor * found.steps)
-            seconds = recipe.seconds or steps * found.step_seconds
-            training += comparison.seeds * seconds
-            cells = [f"{found.parameters:,}", f"{steps:,}", f"{found.step_seconds:.2g}", said(seconds)]
-            lines.append(f"| {name} | {label} | {' | '.join(cells)} | {comparison.seeds} |")
+            for label in comparison.models:
+                recipe = comparison.recipe(label)
+                fabric = make_fabric(recipe)
+                kind, kwargs = comparison.model(label)
+                with torch.random.fork_rng():
+                    prepared = prepare(build(comparison, label, splits), splits)
+                model, train, _ = assembled(splits, prepared, kind, with_k(kwargs), recipe, comparison.seed)
+                found = estimate(model, train, splits.task, recipe, Ranks(fabric), comparison.seed)
+                steps = found.steps if recipe.epochs is None else math.ceil(factor * found.steps)
+                seconds = recipe.seconds or steps * found.step_seconds
+                training += comparison.seeds * seconds
+                cells = [f"{found.parameters:,}", f"{steps:,}", f"{found.step_seconds:.2g}", said(seconds)]
+                lines.append(f"| {name} | {label} | {' | '.join(cells)} | {comparison.seeds} |")
     total = training / jobs
     data = f"; about {said(generating)} before that to make the samples, if they are not there" if generating else ""
     return "\n".join([*lines, "", f"{study.name}: about {said(total)} of training with {jobs} job(s){data}"])

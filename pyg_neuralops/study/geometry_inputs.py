@@ -73,19 +73,14 @@ class GeometryInputs:
         """
         own = list(names.get("x", ()))
         if len(own) != first.in_channels:
-            return {
-                "names": {k: v for k, v in names.items() if k != "x"},
-                "units": {k: v for k, v in units.items() if k != "x"},
-            }
+            return {"names": {**names, "x": []}, "units": {**units, "x": []}}
         scales = list(units.get("x", ())) or ["1"] * len(own)
-        kept = self.kept(own) if self.without else range(len(own))
+        kept = self.kept(own)
+        found = {own[i]: scales[i] for i in kept}
         length = (units.get("pos") or ["1"])[0]
-        made = {
-            name: length if key == "boundary-distance" else "1"
-            for key in self.inputs
-            for name in GEOMETRY[key]().names(first.pos.shape[1])
-        }
-        return {
-            "names": {**names, "x": [*(own[i] for i in kept), *made]},
-            "units": {**units, "x": [*(scales[i] for i in kept), *made.values()]},
-        }
+        for key in self.inputs:
+            for name in GEOMETRY[key]().names(first.pos.shape[1]):
+                if name in found:
+                    raise ValueError(f"inputs={key!r} makes a channel {name!r}, of which there is one")
+                found[name] = length if key == "boundary-distance" else "1"
+        return {"names": {**names, "x": list(found)}, "units": {**units, "x": list(found.values())}}

@@ -29,6 +29,9 @@ PICTURES = {
 }
 
 
+MARK = "made by pyg-neuralops report"
+
+
 @dataclass(frozen=True)
 class Section:
     """A part of a page: tables in both forms, pictures as data, and what made it.
@@ -55,6 +58,9 @@ def write_page(folders: Sequence[str | os.PathLike[str]], out: str | os.PathLike
     out = Path(out)
     if out.suffix != ".html":
         raise ValueError(f"out={str(out)!r}; the page's name must end in .html")
+    for path in (out, out.with_suffix(".md")):
+        if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace")[:200]:
+            raise ValueError(f"{path} exists, and is no page of this library; choose another name")
     if not folders:
         raise ValueError("no folders are given; name those of study, compare or train")
     sections: list[Section] = []
@@ -68,11 +74,11 @@ def write_page(folders: Sequence[str | os.PathLike[str]], out: str | os.PathLike
                     sections.append(_section(name, folder / part["folder"], part["by"], part["bins"]))
         else:
             sections.append(_section(folder.name, folder))
-    titles = [Path(folder).name for folder in folders]
+    titles = [Path(folder).resolve().name for folder in folders]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(files(__package__).joinpath("page.html.jinja").read_text("utf-8"))
-    text = template.render(title=", ".join(titles), questions=questions, sections=sections)
-    twin = [f"# {', '.join(titles)}", *questions]
+    text = template.render(mark=MARK, title=", ".join(titles), questions=questions, sections=sections)
+    twin = [f"<!-- {MARK} -->", f"# {', '.join(titles)}", *questions]
     for section in sections:
         twin += [f"## {section.title}", *(plain for _, plain in section.tables)]
         twin += ["Made by:", "\n".join(f"- `{line}`" for line in section.made)]

@@ -121,6 +121,9 @@ def _study(raw: Mapping[str, Any], size: str | None, changes: Mapping[str, Any],
     named = typed(raw.pop("parts", {}), Mapping[str, Mapping[str, Any]], "parts")
     parts: dict[str, Part] = {}
     for label, part in (named or {"": {}}).items():
+        strange = {"out", "question"} & set(part)
+        if strange:
+            raise ValueError(f"part {label!r} has {sorted(strange)}, which is the study's; put it at the top")
         for suffix, settings in _swept(_merged(raw, part), "sweep"):
             called = ", ".join(filter(None, (label, suffix)))
             folder = str(Path(out, re.sub(r"[^\w.-]", "_", called))) if called else out
@@ -141,11 +144,13 @@ def _part(settings: dict[str, Any], out: str) -> Part:
     view = {key: settings.pop(key) for key in views & set(settings)}
     models = typed(settings.get("models", Comparison.models), hints["models"], "models")
     overrides = typed(settings.get("overrides", {}), hints["overrides"], "overrides")
-    arms = {
-        ", ".join(filter(None, (model, suffix))): {"model": model, **arm} if suffix else arm
-        for model in models
-        for suffix, arm in _swept(overrides.get(model, {}), "sweep")
-    }
+    arms: dict[str, Mapping[str, Any]] = {}
+    for model in models:
+        for suffix, arm in _swept(overrides.get(model, {}), "sweep"):
+            label = ", ".join(filter(None, (model, suffix)))
+            if label in arms:
+                raise ValueError(f"two models would be called {label!r}; rename one")
+            arms[label] = {"model": model, **arm} if suffix else arm
     # Overrides of models that are not there are Comparison's to refuse.
     others = {model: arm for model, arm in overrides.items() if model not in models}
     values = {**settings, "models": list(arms), "overrides": {**{k: v for k, v in arms.items() if v}, **others}}

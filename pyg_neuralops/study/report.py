@@ -41,6 +41,8 @@ def write_report(
     seen = windows(results["inside"])
     if seen is not None:
         save_figure(seen, out / "windows.png")
+    else:
+        (out / "windows.png").unlink(missing_ok=True)  # of models that were asked for before
 
 
 def _levels(baselines: Sequence[Baseline], splits: Splits) -> dict[str, float]:

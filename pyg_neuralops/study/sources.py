@@ -52,17 +52,51 @@ def find_samples(
     Raises:
         ValueError, FileNotFoundError: as :func:`pyg_neuralops.study.load_splits`.
     """
+    found = _found(choice)
+    if found is None:
+        return _file(choice, whole)
+    parts, info = _named(choice, found, executor, only) if _is_ours(found) else _own(choice, found, whole)
+    return {"all": _joined(list(parts.values()))} if whole else parts, info
+
+
+def check_choice(choice: DataChoice) -> None:
+    """Raise for a dataset that is not there, or arguments that it does not take; nothing is generated or read.
+
+    Raises:
+        ValueError, FileNotFoundError: as :func:`find_samples`.
+    """
+    found = _found(choice)
+    if found is None:
+        _check_file(choice)
+    elif _is_ours(found):
+        arguments(found, choice.dataset_args, f"dataset {choice.dataset!r}", RESERVED)
+
+
+def _check_file(choice: DataChoice) -> None:
+    if choice.dataset_args:
+        raise ValueError(f"a file takes no arguments; {sorted(choice.dataset_args)} are for named datasets")
+    if not Path(choice.dataset).is_file():
+        raise FileNotFoundError(f"no file {choice.dataset}")
+
+
+def _found(choice: DataChoice) -> Callable[..., Any] | None:
+    """The class or function that a dataset's name stands for; None for a file."""
     name = choice.dataset
     if name not in DATASETS and (name.endswith((".h5", ".hdf5")) or Path(name).is_file()):
-        return _file(choice, whole)
+        return None
     if name not in DATASETS and ":" not in name:
         there = f"choose from {sorted(DATASETS)} or give the path of an .h5 file, or 'package.module:Name'"
         raise ValueError(f"unknown dataset {name!r}; {there}{closest(name, DATASETS)}")
     found = resolve(name, DATASETS, "dataset")
     if not callable(found):
         raise ValueError(f"dataset {name!r} is a {type(found).__name__}; a class or function is needed")
-    parts, info = _named(choice, found, executor, only) if _is_ours(found) else _own(choice, found, whole)
-    return {"all": _joined(list(parts.values()))} if whole else parts, info
+    return found
+
+
+def own_names(dataset: str) -> Mapping[str, Sequence[str]]:
+    """Names of the channels of a dataset of this library; empty for others, which only their samples tell."""
+    found = _class(dataset)
+    return {} if found is None else found.names
 
 
 def own_task(dataset: str) -> dict[str, Any]:
@@ -123,7 +157,7 @@ def _named(
 
 def _file(choice: DataChoice, whole: bool) -> tuple[Parts, dict[str, Any]]:
     if choice.dataset_args:
-        raise ValueError(f"a file takes no arguments; {sorted(choice.dataset_args)} are for named datasets")
+        _check_file(choice)
     about = hdf5_info(choice.dataset)  # first, as a wrong file needs no cache
     info = {
         "folder": str(Path(choice.dataset).parent),

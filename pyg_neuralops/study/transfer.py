@@ -51,20 +51,23 @@ def transfer(
     out = Path(comparison.out)
     folders = {run: run_folder(out, *run) for run in all_runs(comparison)}
     weights = {run: file_digest(folder / "best.safetensors") for run, folder in folders.items()}
-    before = _before(out / FILE)
-    errors: dict[str, dict[str, dict[str, Any]]] = {}
+    metric = results["runs"][0]["test"]["metric"]
+    kept = _before(out / FILE)
     bar = tqdm(total=len(choices) * len(folders), desc="transfer", disable=not progress, leave=False)
     for name, choice in choices.items():
         samples, info = load_split(choice, "test", executor)
         for (label, seed), folder in folders.items():
-            key = {"weights": weights[label, seed], "digest": info["digest"]}
-            found = before.get(label, {}).get(str(seed), {}).get(name)
-            if found is None or found["of"] != key:
-                found = {**_tested(results, label, folder, comparison, samples), "of": key}
-            errors.setdefault(label, {}).setdefault(str(seed), {})[name] = found
+            of = {"weights": weights[label, seed], "digest": info["digest"]}
+            known = kept.setdefault(label, {}).setdefault(str(seed), {})
+            if known.get(name, {}).get("of") != of:
+                known[name] = {**_tested(results, label, folder, comparison, samples), "of": of}
             bar.update()
+        write_json(out / FILE, {"metric": metric, "errors": kept, "environment": environment()})
     bar.close()
-    report = {"metric": results["runs"][0]["test"]["metric"], "errors": errors, "environment": environment()}
+    errors: dict[str, dict[str, dict[str, Any]]] = {}
+    for label, seed in folders:
+        errors.setdefault(label, {})[str(seed)] = {name: kept[label][str(seed)][name] for name in choices}
+    report = {"metric": metric, "errors": errors, "environment": environment()}
     write_json(out / FILE, report)
     return report
 

@@ -1,6 +1,7 @@
 """Inputs of the geometry in the settings of a study, and the same ones at prediction."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from pyg_neuralops.cli.main import main
 from pyg_neuralops.data import read_hdf5, write_hdf5
 from pyg_neuralops.engine import predict
 from pyg_neuralops.study import DataChoice, load_splits
+from pyg_neuralops.study.geometry_inputs import GEOMETRY
 from pyg_neuralops.study.on_disk import ready
 from pyg_neuralops.study.provenance import read_json
+from pyg_neuralops.study.settings import Geometry
 from pyg_neuralops.testing import random_mesh
 from pyg_neuralops.transforms import BoundaryDistance, LocalSpacing
 
@@ -79,14 +82,30 @@ def test_a_trained_model_is_given_the_same_inputs_everywhere(meshes, tmp_path, c
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"inputs": ("distance",)}, "inputs='distance'; choose from"),
+        ({"inputs": ("distance",)}, "inputs.*'distance'; choose from"),
         ({"without": ("marks",)}, "without='marks' is no input channel.*did you mean 'mark'"),
+        ({"inputs": ("normals", "normals")}, "more than once"),
+        ({"inputs": ("boundary-marks", "local-spacing"), "task": "next-frame"}, "the task .*next-frame"),
         ({"inputs": ("normals",), "on_disk": True}, "on_disk=False"),
     ],
 )
 def test_mistakes(meshes, change, message):
     with pytest.raises(ValueError, match=message):
         load_splits(replace(DataChoice(dataset=str(meshes)), **change))
+
+
+def test_a_channel_is_not_named_twice(meshes, tmp_path):
+    samples, _ = read_hdf5(meshes)
+    path = tmp_path / "marked.h5"
+    write_hdf5(path, samples, names={"x": ["boundary", "force"], "y": ["u"]})
+    with pytest.raises(ValueError, match="'boundary', of which there is one"):
+        load_splits(DataChoice(dataset=str(path), inputs=("boundary-marks",)))
+    splits = load_splits(DataChoice(dataset=str(path), inputs=("boundary-marks",), without=("boundary",)))
+    assert splits.info["names"]["x"] == ["force", "boundary"]
+
+
+def test_the_choices_are_those_that_there_are():
+    assert set(get_args(Geometry)) == set(GEOMETRY)
 
 
 def test_clouds_have_no_boundary(tmp_path):

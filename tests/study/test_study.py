@@ -18,7 +18,9 @@ from pyg_neuralops.study import transfer as transfer_module
 from pyg_neuralops.study.bins import bin_table, constants, in_bins
 from pyg_neuralops.study.data import load_split
 from pyg_neuralops.study.page import write_page
+from pyg_neuralops.study.plan import Study
 from pyg_neuralops.study.provenance import read_json
+from pyg_neuralops.study.study import run_study
 from pyg_neuralops.study.transfer import transfer, transfer_table
 from pyg_neuralops.testing import random_mesh
 
@@ -107,6 +109,28 @@ def test_a_folder_of_something_else_is_left_alone(study_file, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]
 
 
+def test_mistakes_in_a_later_part_are_told_before_the_first_is_trained(study_file, tmp_path):
+    text = study_file.read_text()
+    for change, message in (
+        ("dataset = 'darcie'", "part 'two': unknown dataset 'darcie'"),
+        ("dataset = 'darcy'\nby = 'strength'", "part 'two': by='strength' is no input channel"),
+        ("dataset = 'darcy'\nby = 'coefficient'\ntransfer = {fine = {resolutions = 9}}", "part 'two': .*resolutions"),
+        ("overrides = {graph-sage = {head = 3}}", "part 'two': .*head"),
+        ("transfer = {fine = {points = 9}}", "part 'two': a file takes no arguments"),
+    ):
+        study_file.write_text(text + change)
+        with pytest.raises(ValueError, match=message):
+            run_study(Study.from_toml(study_file), progress=False)
+        assert not (tmp_path / "out").exists()
+
+
+def test_pages_of_others_stay(tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(ValueError, match="no page of this library"):
+        write_page([tmp_path], tmp_path / "README.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
 def test_dry_run_tells_every_model_and_writes_nothing(study_file, tmp_path, capsys):
     assert main(["study", str(study_file), "--dry-run", "--jobs", "2"]) == 0
     said = capsys.readouterr().out
@@ -120,7 +144,7 @@ def test_bins(strong_file, comparison, tmp_path):
     values = results["test_constants"]
     assert list(values) == ["strength"]
     assert np.allclose(values["strength"], np.arange(3, 24, 4) / 10)
-    found = in_bins(results, "strength", [0.5, 1.5])
+    found = in_bins(results, "strength", [0.5, 1.6])
     assert found["counts"] == [1, 3, 2]
     run = results["runs"][1]
     per_sample = np.array(run["test"]["per_sample"])
@@ -131,8 +155,8 @@ def test_bins(strong_file, comparison, tmp_path):
     assert in_bins(results, "strength")["counts"] == [2, 2, 2]
     text = bin_table(found)
     assert "under 0.5 (1)" in text
-    assert "0.5 to 1.5 (3)" in text
-    assert "1.5 and up (2)" in text
+    assert "0.5 to 1.6 (3)" in text
+    assert "1.6 and up (2)" in text
     assert " ± " in text
     with pytest.raises(ValueError, match=r"by='force'.*choose from \['strength'\]"):
         in_bins(results, "force")
