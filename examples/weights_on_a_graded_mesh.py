@@ -19,16 +19,17 @@ def main(out: str = "runs/graded_mesh.png", num_points: int = 400, k: int = 24, 
     found = sample_darcy_irregular(seed=3, points=num_points, grading=5)
     pos, face = torch.from_numpy(found.points).float(), torch.from_numpy(found.triangles).t().contiguous()
     data = NodeWeights()(as_mesh_data(MeshData(pos=pos, face=face)))
-    finest, coarsest = int(data.weight.argmin()), int(data.weight.argmax())
+    nearest = KNNPatches(k)(data)
+    centres = [int(nearest.patch_reach.argmin()), int(data.weight.argmax())]  # where it is fine, and where coarse
 
     figure = Figure(figsize=(14, 3.8), layout="constrained")
     mesh, weights, number, window = figure.subplots(1, 4)
     plot_mesh(mesh, data)
     mesh.set_title(f"{data.num_nodes} points")
     figure.colorbar(plot_field(weights, data, data.weight, title="weight of each node"), ax=weights, shrink=0.8)
-    plot_patch(number, KNNPatches(k)(data), [finest, coarsest], title=f"the {k} nearest")
+    plot_patch(number, nearest, centres, title=f"the {k} nearest")
     by_radius = KNNPatches(4 * k, radius=radius, scale="domain")(data)
-    plot_patch(window, by_radius, [finest, coarsest], title=f"within {radius} of the domain, at most {4 * k}")
+    plot_patch(window, by_radius, centres, title=f"within {radius} of its length")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=120)
     return by_radius

@@ -86,7 +86,7 @@ def test_all_your_own(tmp_path, monkeypatch):
 
 
 def test_weights_on_a_graded_mesh(tmp_path):
-    data = example("weights_on_a_graded_mesh").main(tmp_path / "graded.png", num_points=200, k=8)
+    data = example("weights_on_a_graded_mesh").main(tmp_path / "graded.png", num_points=300)
     assert data.weight.max() > 4 * data.weight.min()
     sizes = torch.bincount(data.patch_index[1])
     assert sizes.min() >= 8

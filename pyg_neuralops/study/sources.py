@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch_geometric.data import Data
 
@@ -122,7 +122,7 @@ def _joined(parts: Sequence[Sequence[MeshData]]) -> Sequence[MeshData]:
     return FileSamples.joined(stored) if stored else [sample for part in parts for sample in part]
 
 
-def _is_ours(found: Any) -> bool:
+def _is_ours(found: Any) -> TypeGuard[type[PDEDataset]]:
     return isinstance(found, type) and issubclass(found, PDEDataset)
 
 
@@ -131,7 +131,7 @@ def _named(
 ) -> tuple[Parts, dict[str, Any]]:
     given = arguments(cls, choice.dataset_args, f"dataset {choice.dataset!r}", RESERVED)
     names: Sequence[str] = ("train", "test") if choice.protocol == "paper" else SPLITS
-    names = [only] if only in names else names
+    names = [only] if only is not None and only in names else names
     options = {**given, "protocol": choice.protocol, "workers": choice.workers}
     options |= {"executor": executor, "on_disk": choice.on_disk}
     sets = {name: cls(root=choice.root, split=name, **options) for name in names}  # type: ignore[arg-type, call-arg]
