@@ -2,9 +2,9 @@
 
     cd examples && python all_your_own.py
 
-The same from the command line, where the current folder is searched too:
+Likewise from the command line, where the current folder is searched too:
 
-    pyg-neuralops compare --dataset all_your_own:Bars --task all_your_own:Smooth --out runs/own --epochs 30 \
+    pyg-neuralops compare --dataset all_your_own:Bars --task all_your_own:Smooth --out runs/own-cli --epochs 30 \
         --models all_your_own:PointNet la2former --metrics relative_l2 all_your_own:hottest_point
 
 What your code does is part of what a run is: after a change to this file its old results are refused, not returned.

@@ -43,7 +43,7 @@ OPEN = {
     },
     "plotting": {"data"},
     "inside": {"ops", "data", "nn"},
-    "study": {"__init__", "recipe", "data", "datasets", "transforms", "metrics", "normalize", "quantiles"}
+    "study": {"__init__", "recipe", "data", "datasets", "transforms", "nn", "metrics", "normalize", "quantiles"}
     | {"models", "engine", "checkpoint", "plotting", "inside", "executors"},
 }
 

@@ -83,3 +83,12 @@ def test_all_your_own(tmp_path, monkeypatch):
     ahead = (data.pos[source] - data.pos[target])[:, 0]
     assert (ahead > 0).sum() > 2 * (ahead < 0).sum()
     assert "all_your_own:hottest_point" in (tmp_path / "run/table.md").read_text()
+
+
+def test_weights_on_a_graded_mesh(tmp_path):
+    data = example("weights_on_a_graded_mesh").main(tmp_path / "graded.png", num_points=300)
+    assert data.weight.max() > 4 * data.weight.min()
+    sizes = torch.bincount(data.patch_index[1])
+    assert sizes.min() >= 8
+    assert sizes[data.weight.argmin()] > sizes[data.weight.argmax()]
+    assert (tmp_path / "graded.png").stat().st_size > 1000

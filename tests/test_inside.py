@@ -8,13 +8,17 @@ from matplotlib.collections import EllipseCollection
 from torch_geometric.data import Batch
 from torch_geometric.explain import AttentionExplainer, Explainer
 
+from pyg_neuralops.data import Mesh
 from pyg_neuralops.inside import (
     EdgeModel,
     attention_maps,
+    effective_rank,
     effective_window,
     gate_means,
     influence,
+    jacobian,
     learned_metrics,
+    operator_spectrum,
     patch_attention,
 )
 from pyg_neuralops.models import build_model
@@ -179,6 +183,53 @@ def test_influence_stays_in_the_patch_of_a_local_model():
         influence(model, random_mesh(N, in_channels=0), [5])
 
 
+class Smooth(torch.nn.Module):
+    """A linear map between fields, of two input and two output channels."""
+
+    def __init__(self, matrix):
+        super().__init__()
+        self.matrix = matrix
+
+    def forward(self, data):
+        return torch.stack([data.x[:, 0], self.matrix @ data.x[:, 1].square() / 2], 1)
+
+
+def test_the_jacobian_of_a_known_map():
+    data, matrix = random_mesh(12, in_channels=2), torch.randn(12, 12)
+    found = jacobian(Smooth(matrix), data, input_channel=1, output_channel=1)
+    torch.testing.assert_close(found, matrix * data.x[:, 1])
+    torch.testing.assert_close(jacobian(Smooth(matrix), data), torch.eye(12))
+    model = la2former()
+    full = torch.autograd.functional.jacobian(lambda x: _with_x(model, random_mesh(N), x), random_mesh(N).x)
+    torch.testing.assert_close(jacobian(model, random_mesh(N), input_channel=1), full[:, 0, :, 1], rtol=1e-4, atol=1e-6)
+    for wrong in ({"input_channel": 2}, {"output_channel": 2}, {"input_channel": -1}):
+        with pytest.raises(ValueError, match="channel="):
+            jacobian(Smooth(matrix), data, **wrong)
+
+
+def _with_x(model, data, x):
+    data.x = x
+    return model(data)
+
+
+def test_the_spectrum_of_an_operator_does_not_depend_on_the_mesh():
+    """u(x) = integral of k(x, y) f(y): on a graded mesh its matrix is K W, and its singular values stay."""
+    spectra = []
+    for count, power in ((200, 1.0), (300, 1.7)):
+        edges = torch.linspace(0, 1, count + 1, dtype=torch.double) ** power
+        pos, weight = (edges[1:] + edges[:-1]) / 2, edges.diff()
+        kernel = torch.minimum(pos[:, None], pos) * (1 - torch.maximum(pos[:, None], pos))
+        spectra.append(operator_spectrum(kernel * weight, weight)[:5])
+    exact = 1 / (math.pi * torch.arange(1, 6, dtype=torch.double)) ** 2
+    for found in spectra:
+        torch.testing.assert_close(found, exact, rtol=2e-3, atol=0)
+    assert effective_rank(torch.tensor([3.0, 1.0, 0.0]), 0.9) == 1
+    assert effective_rank(torch.tensor([3.0, 1.0, 0.0]), 0.95) == 2
+    assert effective_rank(torch.ones(10), 1.0 - 1e-9) == 10
+    with pytest.raises(ValueError, match="node 1 has weight"):
+        operator_spectrum(torch.eye(2), torch.tensor([1.0, 0.0]))
+
+
 def test_gates_are_reported_by_layer():
     model = la2former(fusion="gate")
     for number, block in enumerate(model.blocks):
@@ -188,6 +239,19 @@ def test_gates_are_reported_by_layer():
     assert list(gates) == ["blocks.0.mixer", "blocks.1.mixer"]
     assert list(gates.values()) == pytest.approx([0.5, torch.tensor(1.0).sigmoid().item()])
     assert gate_means(la2former(), random_mesh(N)) == {}
+
+
+def test_learned_numbers_weigh_the_paths():
+    model, data = la2former(fusion="scalar"), random_mesh(N)
+    assert list(gate_means(model, data).values()) == [0.5, 0.5]
+    mixer = model.blocks[1].mixer
+    with torch.no_grad():
+        mixer.balance.copy_(torch.tensor([3.0, -1.0]))
+        data = model.prepare(data)
+        x, mesh = torch.randn(N, mixer.out.in_features), Mesh.from_data(data)
+        local, wide = (part(x, mesh) for part in mixer.mixers)
+        torch.testing.assert_close(mixer(x, mesh), mixer.out(3 * local - wide))
+    assert list(gate_means(model, data).values()) == [0.5, 0.75]
 
 
 @pytest.mark.parametrize("name", ["la2former", "gatv2", "la2former-lrsa"])

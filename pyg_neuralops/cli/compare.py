@@ -34,7 +34,7 @@ class Compare:
     seed: Seed = 0
     """The first seed."""
     out: str = "runs/comparison"
-    """Folder of the results: table.md, results.json, error_vs_time.png, fields.png."""
+    """Folder of the results: table.md and .csv, results.json, error_vs_time.png, fields.png, windows.png."""
     jobs: Count = 1
     """Runs at a time; with more than one, each is a process of one thread."""
     metrics: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ class Evaluate:
         from ..engine import evaluate, make_task, task_of
         from ..engine.machine import compute_device
         from ..executors import cluster_executor
-        from ..study.data import load_split, task_settings, trained_on
+        from ..study.data import as_trained, load_split, task_settings, trained_on
         from ..study.provenance import environment, write_json
         from ..study.run import check_channels
         from ..study.scores import summaries
@@ -48,7 +48,7 @@ class Evaluate:
             raise ValueError(f"out={self.out!r}; the errors are written to a .json file")
         model = load_model(self.checkpoint, trust_import=self.trust_import)
         trained = trained_on(self.checkpoint)
-        choice = self.data.choice(self.data.dataset)
+        choice = as_trained(self.data.choice(self.data.dataset), self.checkpoint)
         with cluster_executor(self.data.cluster) as executor:
             samples, info = load_split(choice, self.split, executor)
         if choice.task:

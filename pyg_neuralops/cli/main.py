@@ -23,18 +23,22 @@ from .compare import Compare
 from .data import Data
 from .evaluate import Evaluate
 from .predict import Predict
+from .report import Report
+from .study import RunStudy
 from .table import Table
 from .train import Train
 
 INTERRUPTED, MISTAKE, FAILURE, UNHEARD = 130, 2, 1, 141
-Command = Data | Train | Evaluate | Predict | Compare | Table
+Command = Data | Train | Evaluate | Predict | Compare | RunStudy | Table | Report
 COMMANDS: dict[str, Any] = {
     "data": Data,
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
     "compare": Compare,
+    "study": RunStudy,
     "table": Table,
+    "report": Report,
 }
 
 
@@ -56,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.run()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        resumes = isinstance(command, (Data, Train, Compare))
+        resumes = isinstance(command, (Data, Train, Compare, RunStudy))
         again = "; the same command again goes on from here" if resumes else ""
         print(f"\ninterrupted{again}", file=sys.stderr)
         return INTERRUPTED

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..recipe import BUDGETS, Count, Positive
-from ..study.settings import DataChoice, Recipe, Seed
+from ..study.settings import DataChoice, Geometry, Recipe, Seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,10 @@ class SourceOptions:
     dataset's own."""
     task_args: tuple[str, ...] = ()
     """Arguments of the task, as name=value."""
+    inputs: tuple[Geometry, ...] = ()
+    """Channels of the geometry to append to x: boundary-distance, boundary-marks, local-spacing, normals."""
+    without: tuple[str, ...] = ()
+    """Names of input channels to leave out."""
     root: str | None = None
     """Folder of the data, or of a file's cache."""
     workers: int | None = None
@@ -63,6 +67,8 @@ class SourceOptions:
             split_seed=self.split_seed,
             task=self.task,
             task_args=pairs(self.task_args) or None,
+            inputs=self.inputs,
+            without=self.without,
             root=self.root,
             workers=self.workers,
             on_disk=self.on_disk,
@@ -78,7 +84,7 @@ class DataOptions(SourceOptions):
 
     @classmethod
     def from_choice(cls, choice: DataChoice) -> DataOptions:
-        names = {"dataset", "protocol", "split_seed", "task", "root", "workers"}
+        names = {"dataset", "protocol", "split_seed", "task", "inputs", "without", "root", "workers"}
         names |= {"on_disk", "loader_workers", "pin_memory"}
         given, options = dict(choice.dataset_args), {"data_seed": "seed"}
         found: dict[str, Any] = {name: getattr(choice, name) for name in names}

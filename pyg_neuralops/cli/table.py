@@ -16,7 +16,7 @@ class Table:
     runs: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Folders of compare or train, or their files results.json and result.json."""
     format: str = "markdown"
-    """markdown, csv or latex (for the package booktabs)."""
+    """markdown, csv, latex (for the package booktabs) or html."""
     metrics: tuple[str, ...] = ()
     """The first decides: relative_l2, relative_max, mean_absolute, r2, per-channel ..."""
     out: str | None = None

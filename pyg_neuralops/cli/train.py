@@ -49,7 +49,8 @@ class Train:
         from ..executors import cluster_executor
         from ..models import build_model, model_name
         from ..resolve import resolve
-        from ..study.data import Splits, load_splits
+        from ..study.automatic_k import find_k, is_automatic, k_of_run, with_k
+        from ..study.data import Splits, as_trained, load_splits
         from ..study.notes import gaps
         from ..study.run import assembled, check_run_folder, prepare, train_run
         from ..study.table import show
@@ -67,9 +68,13 @@ class Train:
         if self.replace and self.from_ is None:
             raise ValueError(f"replace={list(self.replace)} needs --from")
 
+        choice = self.data.choice(self.data.dataset)
+        if self.from_ is not None:
+            choice = as_trained(choice, self.from_)
+
         def load() -> Splits:
             with cluster_executor(self.data.cluster) as executor:
-                return load_splits(self.data.choice(self.data.dataset), executor)
+                return load_splits(choice, executor)
 
         splits = ranks.lead(load)
         if self.from_ is None:
@@ -79,6 +84,10 @@ class Train:
             name = model_name(found)
             kwargs = {key: value for key, value in found.config.items() if key not in splits.shape}
         kwargs = {key: value for key, value in kwargs.items() if value is not None} | pairs(self.model_args)
+        if is_automatic(kwargs):
+            if ranks.size > 1:
+                raise ValueError("patches with k='auto' are chosen on one device; train on one, or give the K found")
+            kwargs = with_k(kwargs, k_of_run(out) or find_k(name, kwargs, splits, recipe)["k"])
         prepared = prepare(build_model(name, **splits.shape, **kwargs), splits)
         if self.dry_run:
             model, train, _ = assembled(splits, prepared, name, kwargs, recipe, self.seed, self.from_, self.replace)

@@ -7,7 +7,7 @@ of sample ``b`` are ``node_ptr[b] : node_ptr[b + 1]`` (and ``face_ptr``, ``edge_
 |---|---|---|
 | ``node_ptr`` | ``[B + 1]`` int64 | offsets of the samples' nodes |
 | ``pos`` | ``[sum N, D]`` float | positions |
-| ``x``, ``y`` | ``[sum N, F]``, ``[sum N, O]`` float | input and target fields, optional; ``y`` may be ``[B, O]`` |
+| ``x``, ``y`` | ``[sum N, F]``, ``[sum N, O]`` float | input and target fields, optional; ``y`` with attribute ``kind = "global"``: ``[B, O]`` |
 | ``weight``, ``wind``, ``conductivity`` | ``[sum N, ...]`` float | see :data:`pyg_neuralops.data.FIELDS`, optional |
 | any other name, attribute ``kind = "node"`` | ``[sum N, ...]`` | a node field of your own |
 | ``face``, ``quad``, ``tet``, ``hex`` ... | ``[sum cells, corners]`` int | cells, numbered from 0 in every sample |
@@ -17,6 +17,7 @@ of sample ``b`` are ``node_ptr[b] : node_ptr[b + 1]`` (and ``face_ptr``, ``edge_
 | ``time`` | ``[B]`` float | time, optional |
 | ``grid_shape`` | ``[B, D]`` int | nodes per axis of structured grids, optional |
 | ``split`` | ``[B]`` string | "train", "val" or "test", optional |
+| ``source`` | ``[B]`` string | where a sample comes from, optional |
 
 File attributes: ``format = "pyg_neuralops.meshes"``, ``version`` 1 or 2 (with fields of the user's own), and any
 provenance. The attributes ``names`` and ``units`` of a field are lists of strings, one a channel. New files carry

@@ -16,7 +16,7 @@ from .muon import Muon
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adamw": AdamW, "muon": Muon}
 
-SCALARS = ("mask", "gate", "temperature", "metric")
+SCALARS = ("mask", "gate", "balance", "temperature", "metric")
 """What a parameter, or the layer that holds it, is called where it makes a width or a balance instead of features."""
 
 

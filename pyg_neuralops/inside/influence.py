@@ -35,8 +35,8 @@ def influence(model: nn.Module, data: Data, nodes: Sequence[int]) -> Tensor:
 
 
 def gate_means(model: nn.Module, data: Data) -> dict[str, float]:
-    """The mean gate of every gated :class:`Fusion` on ``data``: 1 is its first mixer alone, 0 its second."""
+    """The balance of every :class:`Fusion` that learns one, on ``data``: 1 is its first mixer alone, 0 the others."""
     with torch.no_grad():
         model(data)
-    gated = {name: m for name, m in model.named_modules() if isinstance(m, Fusion) and m.mode == "gate"}
+    gated = {name: m for name, m in model.named_modules() if isinstance(m, Fusion) and m.mode != "concat"}
     return {name: float(module.mean_gate) for name, module in gated.items()}

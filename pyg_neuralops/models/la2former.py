@@ -60,7 +60,7 @@ class LA2Former(Patched, BlockStack):
         global_: "efficient" (softmax on q over features and on k over nodes), "galerkin", "lrsa", "laplacian" (a
             learned filter on the lowest modes of the mesh, :class:`SpectralMixer`), "fourier" (FNO's layer, grids
             only), or "none"; or several of them but "none", ("efficient", "lrsa"), all beside the local path.
-        fusion: "concat" (paper) or "gate".
+        fusion: of both paths, "concat" (paper), "gate" or "scalar" (:class:`Fusion`).
         coords: whether the encoder sees positions, "reference-grid" or "fourier" (:class:`Positions`).
         ratio: of the feed-forwards, those of the latents included.
         num_latents: M of "lrsa".

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +19,26 @@ from ..engine.machine import check_machine
 from ..recipe import Count
 from ..resolve import resolve
 from ..typed import typed
+from .automatic_k import with_chosen_k
 from .baselines import Baseline, trivial_baselines
+from .bins import constants
 from .data import Splits, load_splits
 from .notes import untrained
 from .pieces import all_runs, build, run_folder
 from .provenance import environment, read_json, write_json
-from .report import write_report
+from .report import middle, write_report
 from .run import SHARED, check_run_folder, differences, identity
 from .running import run_all, said
 from .scores import check_metrics, own_metrics, summaries
 from .settings import Comparison
+from .trained import look_inside, trained_model
 
 log = logging.getLogger(__name__)
 # Where results and data lie, who made the data and how they are loaded do not change a result, and models and seeds may
 # come and go: each run is checked by itself.
 LOADING = ("root", "workers", "loader_workers", "pin_memory")
+MOST_NODES = 20_000
+"""Of a sample on which models are looked into, where attention stands edge by edge."""
 NOT_COMPARED = ("out", *LOADING, "models", "overrides", "seeds", "seed", "metrics", *SHARED)
 
 
@@ -42,7 +49,8 @@ def compare(
 
     Every run has a folder ``out/<model>/seed<k>``; one that is finished is not repeated, one that was interrupted
     goes on. So models and seeds can be added later: name the old ones too, as results are of what is asked for.
-    ``out`` gets ``results.json``, ``table.md``, ``error_vs_time.png`` and ``fields.png``. The test split is read once
+    ``out`` gets ``results.json``, ``table.md``, ``error_vs_time.png``, ``fields.png`` and, with
+    patches or gates, ``windows.png``. The test split is read once
     per run, after its weights have been selected.
 
     Args:
@@ -78,14 +86,17 @@ def compare(
     _check_folder(out, comparison)
     splits = load_splits(comparison, executor)
     _check_folder(out, comparison, splits.info["digest"])
+    names = splits.info.get("names", {}).get("y", ())
+    check_metrics(comparison.metrics, splits.task, splits.test, names)
     # All models are built before the first is trained: a mistake in the last must not cost the others' time.
     models = {label: build(comparison, label, splits) for label in comparison.models}
+    comparison, chosen = with_chosen_k(comparison, splits, _chosen_before(out))
+    models |= {label: build(comparison, label, splits) for label in chosen}
     for label, seed in all_runs(comparison):
         expected = identity(splits, *comparison.model(label), comparison.recipe(label), seed)
         check_run_folder(run_folder(out, label, seed), expected)
-    names = splits.info.get("names", {}).get("y", ())
-    check_metrics(comparison.metrics, splits.task, splits.test, names)
     settings = {"comparison": comparison.to_dict(), "digest": splits.info["digest"]}
+    settings["chosen_k"] = {**_chosen_before(out), **chosen}
     write_json(out / "comparison.json", settings, of="comparison")
 
     own = list(own_metrics(comparison.metrics))
@@ -98,15 +109,25 @@ def compare(
     results = {
         "comparison": comparison.to_dict(),
         "data": splits.info,
+        "chosen_k": chosen,
+        "inside": {},
         "baselines": known,
         "runs": run_all(comparison, splits, models, jobs, executor, progress),
         "wall_seconds": time.perf_counter() - start,
         "environment": environment(),
     }
+    results["test_constants"] = constants(splits.test, splits.info.get("names", {}).get("x", ()))
     write_json(out / "results.json", results)
+    folders = {label: run_folder(out, label, comparison.seed) for label in comparison.models}
+    shown = splits.test[middle(results)]
+    if shown.num_nodes <= MOST_NODES:
+        results["inside"] = {
+            label: look_inside(trained_model(results, label, folder), shown, splits.task)
+            for label, folder in folders.items()
+        }
+        write_json(out / "results.json", results)
     for note in untrained(results):
         log.warning("%s", note)
-    folders = {label: run_folder(out, label, comparison.seed) for label in comparison.models}
     write_report(out, results, splits, baselines, folders)
     asked = {run_folder(out, label, seed) for label, seed in all_runs(comparison)}
     others = sorted(str(file.parent) for file in out.glob("*/seed*/result.json") if file.parent not in asked)
@@ -135,12 +156,24 @@ def _check_folder(out: Path, comparison: Comparison, digest: str | None = None) 
         log.warning("%s; it is made again, as every run in there knows what it belongs to", error)
         return
     here = json.loads(json.dumps(comparison.to_dict()))
-    there = found["comparison"]
+    # Fields that are younger than the folder had their defaults.
+    there = {**json.loads(json.dumps(_defaults())), **found["comparison"]}
     changes = differences(*({k: v for k, v in config.items() if k not in NOT_COMPARED} for config in (there, here)))
     if changes:
         raise ValueError(f"{out} holds another comparison ({changes}); choose another folder")
     if digest is not None and found["digest"] != digest:
         raise ValueError(f"{out} holds a comparison on other values of {comparison.dataset}; choose another folder")
+
+
+def _defaults() -> dict[str, Any]:
+    return {item.name: item.default for item in fields(Comparison) if item.default is not MISSING}
+
+
+def _chosen_before(out: Path) -> dict[str, Any]:
+    """What an earlier start found for K, by label."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return read_json(out / "comparison.json", of="comparison").get("chosen_k", {})
+    return {}
 
 
 def _to_dict(baseline: Baseline, names: Sequence[str], splits: Splits) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,8 @@ from torch_geometric.data import Data
 from ..checkpoint import load_info
 from ..data import MeshData, StoredSamples, checked, field_of, node_counts
 from ..engine import Task, make_task
-from ..typed import closest
+from ..typed import closest, typed
+from .geometry_inputs import GeometryInputs
 from .on_disk import ready
 from .settings import DataChoice
 from .sources import find_samples, own_task
@@ -92,6 +94,7 @@ def load_splits(choice: DataChoice, executor: Executor | None = None) -> Splits:
         raise ValueError(f"{choice.dataset} leaves {empty} without samples")
     asked = task_settings(choice)
     parts = {name: prepared(part, f"{choice.dataset}: {name} sample") for name, part in parts.items()}
+    parts, info = _chosen(choice, parts, info)
     first = parts["train"][0]
     if first.get("y") is None:
         raise ValueError(f"{choice.dataset} has no target fields y; nothing can be learned from it")
@@ -120,11 +123,13 @@ def load_split(
     """
     if name not in WHOLE:
         raise ValueError(f"split={name!r}; choose from {list(WHOLE)}{closest(name, WHOLE)}")
-    parts, info = find_samples(choice, name == "all", executor)
+    parts, info = find_samples(choice, name == "all", executor, name)
     if not parts.get(name):
         there = [name for name, part in parts.items() if part]
         raise ValueError(f"split={name!r} of {choice.dataset} has no samples; choose from {[*there, 'all']}")
     samples = prepared(parts[name], f"{choice.dataset}: {name} sample")
+    found, info = _chosen(choice, {name: samples}, info)
+    samples = found[name]
     info |= {"dataset": choice.dataset, "dataset_args": dict(choice.dataset_args), "protocol": choice.protocol}
     return samples, {**info, "digest": _digest({name: samples})}
 
@@ -137,12 +142,13 @@ def task_settings(choice: DataChoice) -> dict[str, Any]:
 
 
 def trained_on(checkpoint: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a checkpoint says of its data: ``task``, and the ``names`` and ``units`` of channels of y; each a table.
+    """What a checkpoint says of its data: ``task``, ``names`` and ``units`` of channels of y, and ``inputs``.
 
     Its ``info`` is the user's to fill: names and units of another form say nothing.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`pyg_neuralops.checkpoint.load_info`; for a task that is no table.
+        FileNotFoundError, ValueError: as :func:`pyg_neuralops.checkpoint.load_info`; for a task that is no table, or
+            inputs that this version does not know.
     """
     about = load_info(checkpoint).get("data")
     about = about if isinstance(about, Mapping) else {}
@@ -154,7 +160,20 @@ def trained_on(checkpoint: str | os.PathLike[str]) -> dict[str, Any]:
         found = table.get("y") if isinstance(table, Mapping) else None
         known = isinstance(found, list) and all(isinstance(name, str) for name in found)
         labels[key] = {"y": found} if found and known else {}
-    return {"task": task, **labels}
+    chosen = {key: typed(about.get(key, []), tuple[str, ...], f"{checkpoint}: {key}") for key in ("inputs", "without")}
+    return {"task": task, **labels, "inputs": GeometryInputs(**chosen)}
+
+
+def as_trained(choice: DataChoice, checkpoint: str | os.PathLike[str]) -> DataChoice:
+    """The choice with the ``inputs`` and ``without`` of a checkpoint, where it names none itself.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`trained_on`.
+    """
+    if choice.inputs or choice.without:
+        return choice
+    chosen = trained_on(checkpoint)["inputs"]
+    return dataclasses.replace(choice, inputs=tuple(chosen.inputs), without=tuple(chosen.without))
 
 
 def prepared(samples: Sequence[Data], what: str) -> Sequence[MeshData]:
@@ -166,6 +185,28 @@ def prepared(samples: Sequence[Data], what: str) -> Sequence[MeshData]:
     if isinstance(samples, StoredSamples):
         return samples
     return [ready(sample) for sample in checked(samples, what, torch.float32)]
+
+
+def _chosen(
+    choice: DataChoice, parts: Mapping[str, Sequence[MeshData]], info: dict[str, Any]
+) -> tuple[dict[str, Sequence[MeshData]], dict[str, Any]]:
+    """The samples with the inputs that are chosen, and what is known of them then."""
+    chosen = GeometryInputs(choice.inputs, choice.without)
+    if not chosen:
+        return dict(parts), info
+    task = task_settings(choice)
+    if task["name"] == "next-frame" or (choice.without and task.get("residual")):
+        raise ValueError(f"inputs and without change x, whose columns the task {task} counts; choose another")
+    names, units = info.get("names", {}), info.get("units", {})
+    own = list(names.get("x", ()))
+    found: dict[str, Sequence[MeshData]] = {}
+    for name, part in parts.items():
+        try:
+            found[name] = [chosen.of(sample, own) for sample in part]
+        except ValueError as error:
+            raise ValueError(f"{choice.dataset}, {name}: {error}") from None
+    labels = chosen.labels(names, units, next(iter(parts.values()))[0])
+    return found, {**info, **labels, "inputs": list(choice.inputs), "without": list(choice.without)}
 
 
 def _sizes(samples: Sequence[MeshData]) -> list[int]:

@@ -44,6 +44,10 @@ def notes(results: dict[str, Any], metrics: Sequence[str], head: Sequence[str]) 
         ]
     if "p (seeds)" in head:
         notes += [f"p (seeds): paired t test of the seeds' mean errors against {runs[0]['model']}."]
+    notes += [
+        f"{label}: K = {found['k']}, chosen by attention and connectedness in {found['seconds']:.0f} s."
+        for label, found in results.get("chosen_k", {}).items()
+    ]
     missing = [f"{name} n/a: {b['not_applicable']}" for name, b in results["baselines"].items() if "test" not in b]
     remarks = [f"{name}: {b['remark']}" for name, b in results["baselines"].items() if b.get("remark")]
     notes += [f"Baseline {note}." for note in missing + remarks]

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from ..executors import portable
 from ..models import NeuralOperator, build_model
+from .automatic_k import with_k
 from .data import Splits, load_splits
 from .provenance import read_json
 from .run import Prepared, prepare, train_run
@@ -53,9 +54,9 @@ def run_name(label: str, seed: int) -> str:
 
 
 def build(comparison: Comparison, label: str, splits: Splits) -> NeuralOperator:
-    """The model called ``label``, with the channels of these samples."""
+    """The model called ``label``, with the channels of these samples; with a large K where it is to be chosen yet."""
     name, kwargs = comparison.model(label)
-    return build_model(name, **splits.shape, **kwargs)
+    return build_model(name, **splits.shape, **with_k(kwargs))
 
 
 def train_piece(

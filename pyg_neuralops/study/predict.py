@@ -59,7 +59,8 @@ def predict_file(
     samples, about = HDF5Samples(source), hdf5_info(source)
     if not 0 <= sample < len(samples):
         raise ValueError(f"sample={sample}; {source} has samples 0 to {len(samples) - 1}")
-    inputs = Items(samples, 1, lambda item, _: ready(item))
+    channels = list(about["names"].get("x", ()))
+    inputs = Items(samples, 1, lambda item, _: trained["inputs"].of(ready(item), channels))
     check_channels(model, task, inputs[0])
     names = trained["names"].get("y") or about["names"].get("y", ())
     scores: list[Scores] = []

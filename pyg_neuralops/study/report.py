@@ -1,19 +1,19 @@
-"""A comparison's results for the eye: ``table.md``, ``table.csv``, ``error_vs_time.png``, ``fields.png``."""
+"""A comparison's results for the eye: tables, and curves, fields and windows as pictures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from torch import Tensor
 
-from ..checkpoint import load_info, load_model
 from ..data import MeshData, replacing
 from ..engine import predict, selecting
 from ..metrics import defined_mean
@@ -21,8 +21,8 @@ from ..plotting import plot_predictions, save_figure
 from .baselines import Baseline, score_baseline, whole
 from .data import Splits
 from .notes import TITLES
-from .own_code import import_paths
 from .table import show, table
+from .trained import trained_model
 
 
 def write_report(
@@ -38,6 +38,11 @@ def write_report(
             temporary.write_text(table(results, format))
     save_figure(error_vs_time(results, _levels(baselines, splits)), out / "error_vs_time.png")
     save_figure(fields(results, splits, folders), out / "fields.png")
+    seen = windows(results["inside"])
+    if seen is not None:
+        save_figure(seen, out / "windows.png")
+    else:
+        (out / "windows.png").unlink(missing_ok=True)  # of models that were asked for before
 
 
 def _levels(baselines: Sequence[Baseline], splits: Splits) -> dict[str, float]:
@@ -100,21 +105,47 @@ def error_vs_time(results: dict[str, Any], levels: dict[str, float]) -> Figure:
     return figure
 
 
+def windows(inside: Mapping[str, Any]) -> Figure | None:
+    """How far patches attend by layer (a line a model, the mean over heads; a dot a head), and gates; None if nothing.
+
+    Args:
+        inside: by model, what :func:`.trained.look_inside` found.
+    """
+    seen = {name: found["windows"] for name, found in inside.items() if found.get("windows")}
+    gates = {name: found["gates"] for name, found in inside.items() if found.get("gates")}
+    if not seen and not gates:
+        return None
+    figure = Figure(figsize=(4.2 * (bool(seen) + bool(gates)), 3.4), layout="constrained")
+    axes = figure.subplots(1, bool(seen) + bool(gates), squeeze=False)[0]
+    for name, layers in seen.items():
+        values = [layer["attended"] for layer in layers]
+        places = range(1, len(values) + 1)
+        (line,) = axes[0].plot(places, [statistics.fmean(heads) for heads in values], "-o", markersize=4, label=name)
+        for place, heads in zip(places, values, strict=True):
+            axes[0].plot([place] * len(heads), heads, ".", color=line.get_color(), alpha=0.4, markersize=4)
+    if seen:
+        axes[0].set(xlabel="layer", ylabel="mean attended distance / patch reach")
+        axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[0].legend()
+    for name, found in gates.items():
+        axes[-1].plot(range(1, len(found) + 1), list(found.values()), "-o", markersize=4, label=name)
+    if gates:
+        axes[-1].set(xlabel="layer", ylabel="mean gate (1: patches alone)", ylim=(0, 1))
+        axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[-1].legend()
+    return figure
+
+
 def _positive(value: float | None) -> float:
     return value if value is not None and 0 < value < math.inf else math.nan
 
 
 def fields(results: dict[str, Any], splits: Splits, folders: dict[str, Path]) -> Figure:
     """One test sample: that of median error of the best model; of numbers of whole samples, all of them."""
-    classes, asked = {run["model"]: run["class"] for run in results["runs"]}, {*import_paths(results["comparison"])}
-    shown = splits.test if whole(splits.test) else [splits.test[_middle(results)]]
-    answers: dict[str, list[Tensor]] = {}
-    for name, folder in folders.items():
-        file = folder / "best.safetensors"
-        # A user's own code is imported only where that very code was asked for.
-        info = load_info(file)
-        own = info["model"] == classes[name] and {*import_paths([info["model"], info["config"]])} <= asked
-        answers[name] = predict(load_model(file, trust_import=own), shown, splits.task)
+    shown = splits.test if whole(splits.test) else [splits.test[middle(results)]]
+    answers = {
+        name: predict(trained_model(results, name, folder), shown, splits.task) for name, folder in folders.items()
+    }
     names = results["data"].get("names", {})
     if whole(splits.test):
         return values_against_truth(splits.test, answers, (names.get("y") or ["y"])[-1])
@@ -129,7 +160,7 @@ def fields(results: dict[str, Any], splits: Splits, folders: dict[str, Path]) ->
     )
 
 
-def _middle(results: dict[str, Any]) -> int:
+def middle(results: dict[str, Any]) -> int:
     """Number of the test sample at which the best model has its median error, of those that have one."""
     best = min(results["runs"], key=lambda run: math.inf if run["test"]["mean"] is None else run["test"]["mean"])
     errors = best["test"]["per_sample"]

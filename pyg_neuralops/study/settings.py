@@ -16,6 +16,7 @@ from ..typed import Range, closest, typed, unknown
 from .toml import read_toml
 
 Seed = Annotated[int, Range(0, 2**63 - 1)]  # what torch and NumPy both take
+Geometry = Literal["boundary-distance", "boundary-marks", "local-spacing", "normals"]
 Mode = Literal["channel", "scalar", "none"]
 
 
@@ -36,6 +37,10 @@ class DataChoice(Settings):
     dataset's own."""
     task_args: Mapping[str, Any] | None = None
     """Arguments of the task, such as times=20 for time-query."""
+    inputs: tuple[Geometry, ...] = ()
+    """Channels of the geometry to append to x: boundary-distance, boundary-marks, local-spacing, normals."""
+    without: tuple[str, ...] = ()
+    """Names of input channels to leave out."""
     root: str | None = None
     """Folder of the data, or of a file's cache; a default beside it otherwise."""
     workers: Annotated[int, Range(0)] | None = None
@@ -46,6 +51,13 @@ class DataChoice(Settings):
     """Processes that load batches, for every run; results do not depend on it."""
     pin_memory: bool = False
     """Load batches into page-locked memory, from which they reach a GPU faster."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.on_disk and (self.inputs or self.without):
+            raise ValueError("inputs and without need the samples in memory; choose on_disk=False")
+        if len({*self.inputs}) < len(self.inputs):
+            raise ValueError(f"inputs={list(self.inputs)} names one more than once")
 
     @property
     def loading(self) -> dict[str, Any]:
@@ -158,7 +170,7 @@ class Comparison(DataChoice, Recipe, ModelChoice):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
-        lists = {name: list(getattr(self, name)) for name in ("models", "metrics", "logger")}
+        lists = {name: list(getattr(self, name)) for name in ("models", "metrics", "logger", "inputs", "without")}
         return {**dataclasses.asdict(self), **lists}
 
     @classmethod

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch_geometric.data import Data
 
@@ -37,7 +37,7 @@ Parts = dict[str, Sequence[MeshData]]
 
 
 def find_samples(
-    choice: DataChoice, whole: bool = False, executor: Executor | None = None
+    choice: DataChoice, whole: bool = False, executor: Executor | None = None, only: str | None = None
 ) -> tuple[Parts, dict[str, Any]]:
     """The samples that ``choice`` names, by split, and what is known of them: folder, source, names, units.
 
@@ -46,22 +46,57 @@ def find_samples(
     Args:
         choice: what to look for.
         whole: True for one part, "all", in the order of the source.
+        only: a split that is enough: a dataset of this library is then not made for the others.
         executor: where a dataset of this library is generated that is not there yet; ``choice.workers`` by default.
 
     Raises:
         ValueError, FileNotFoundError: as :func:`pyg_neuralops.study.load_splits`.
     """
+    found = _found(choice)
+    if found is None:
+        return _file(choice, whole)
+    parts, info = _named(choice, found, executor, only) if _is_ours(found) else _own(choice, found, whole)
+    return {"all": _joined(list(parts.values()))} if whole else parts, info
+
+
+def check_choice(choice: DataChoice) -> None:
+    """Raise for a dataset that is not there, or arguments that it does not take; nothing is generated or read.
+
+    Raises:
+        ValueError, FileNotFoundError: as :func:`find_samples`.
+    """
+    found = _found(choice)
+    if found is None:
+        _check_file(choice)
+    elif _is_ours(found):
+        arguments(found, choice.dataset_args, f"dataset {choice.dataset!r}", RESERVED)
+
+
+def _check_file(choice: DataChoice) -> None:
+    if choice.dataset_args:
+        raise ValueError(f"a file takes no arguments; {sorted(choice.dataset_args)} are for named datasets")
+    if not Path(choice.dataset).is_file():
+        raise FileNotFoundError(f"no file {choice.dataset}")
+
+
+def _found(choice: DataChoice) -> Callable[..., Any] | None:
+    """The class or function that a dataset's name stands for; None for a file."""
     name = choice.dataset
     if name not in DATASETS and (name.endswith((".h5", ".hdf5")) or Path(name).is_file()):
-        return _file(choice, whole)
+        return None
     if name not in DATASETS and ":" not in name:
         there = f"choose from {sorted(DATASETS)} or give the path of an .h5 file, or 'package.module:Name'"
         raise ValueError(f"unknown dataset {name!r}; {there}{closest(name, DATASETS)}")
     found = resolve(name, DATASETS, "dataset")
     if not callable(found):
         raise ValueError(f"dataset {name!r} is a {type(found).__name__}; a class or function is needed")
-    parts, info = _named(choice, found, executor) if _is_ours(found) else _own(choice, found, whole)
-    return {"all": _joined(list(parts.values()))} if whole else parts, info
+    return found
+
+
+def own_names(dataset: str) -> Mapping[str, Sequence[str]]:
+    """Names of the channels of a dataset of this library; empty for others, which only their samples tell."""
+    found = _class(dataset)
+    return {} if found is None else found.names
 
 
 def own_task(dataset: str) -> dict[str, Any]:
@@ -87,23 +122,27 @@ def _joined(parts: Sequence[Sequence[MeshData]]) -> Sequence[MeshData]:
     return FileSamples.joined(stored) if stored else [sample for part in parts for sample in part]
 
 
-def _is_ours(found: Any) -> bool:
+def _is_ours(found: Any) -> TypeGuard[type[PDEDataset]]:
     return isinstance(found, type) and issubclass(found, PDEDataset)
 
 
-def _named(choice: DataChoice, cls: type[PDEDataset], executor: Executor | None) -> tuple[Parts, dict[str, Any]]:
+def _named(
+    choice: DataChoice, cls: type[PDEDataset], executor: Executor | None, only: str | None
+) -> tuple[Parts, dict[str, Any]]:
     given = arguments(cls, choice.dataset_args, f"dataset {choice.dataset!r}", RESERVED)
-    names = ("train", "test") if choice.protocol == "paper" else SPLITS
+    names: Sequence[str] = ("train", "test") if choice.protocol == "paper" else SPLITS
+    names = [only] if only is not None and only in names else names
     options = {**given, "protocol": choice.protocol, "workers": choice.workers}
     options |= {"executor": executor, "on_disk": choice.on_disk}
     sets = {name: cls(root=choice.root, split=name, **options) for name in names}  # type: ignore[arg-type, call-arg]
     sources = {part.source for part in sets.values()}
     if len(sources) > 1:
         raise ValueError(f"the splits of {choice.dataset} come from {sorted(sources)} files; choose a source")
-    about = sets["train"].info
+    first = next(iter(sets.values()))
+    about = first.info
     info = {
-        "folder": sets["train"].root,
-        "source": sets["train"].source,
+        "folder": first.root,
+        "source": first.source,
         "window": cls.window,
         "names": about["names"],
         "units": about["units"],
@@ -118,7 +157,7 @@ def _named(choice: DataChoice, cls: type[PDEDataset], executor: Executor | None)
 
 def _file(choice: DataChoice, whole: bool) -> tuple[Parts, dict[str, Any]]:
     if choice.dataset_args:
-        raise ValueError(f"a file takes no arguments; {sorted(choice.dataset_args)} are for named datasets")
+        _check_file(choice)
     about = hdf5_info(choice.dataset)  # first, as a wrong file needs no cache
     info = {
         "folder": str(Path(choice.dataset).parent),

@@ -46,7 +46,7 @@ def table(results: dict[str, Any], format: str = "markdown", metrics: Sequence[s
 
     Args:
         results: as :func:`pyg_neuralops.study.compare` returns and ``gather`` reads them.
-        format: "markdown", "csv" (numbers instead of text) or "latex".
+        format: "markdown", "csv" (numbers instead of text), "latex" or "html".
         metrics: those to show, the first decides; the one that selects the weights by default. "per-channel" stands
             for that one and its worst channel.
 
@@ -63,6 +63,16 @@ def table(results: dict[str, Any], format: str = "markdown", metrics: Sequence[s
     asked = list(dict.fromkeys(asked)) or [first]
     head, rows = _rows(results, asked)
     return WRITERS[format](head, rows, notes(results, _plain(results, asked), head))
+
+
+def mean_cell(values: Sequence[float | None], metric: str) -> Cell:
+    """Mean ± sample deviation over seeds; "n/a" where one of them has no value."""
+    kept = [value for value in values if value is not None]
+    if not kept or len(kept) < len(values):
+        return Cell("n/a")
+    mean, spread = float(np.mean(kept)), float(np.std(kept, ddof=1)) if len(kept) > 1 else None
+    text = "" if spread is None else f" ± {show(metric, spread).removesuffix('%')}"
+    return Cell(show(metric, mean) + text, mean, spread)
 
 
 def _rows(results: dict[str, Any], asked: Sequence[str]) -> tuple[list[str], list[list[Cell]]]:

@@ -1,4 +1,4 @@
-"""A table's rows as Markdown, CSV and LaTeX."""
+"""A table's rows as Markdown, CSV, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,19 @@ def latex(head: Sequence[str], rows: Rows, notes: Sequence[str]) -> str:
     return "\n".join([*(f"% {note}" for note in notes), *body]) + "\n"
 
 
+def html(head: Sequence[str], rows: Rows, notes: Sequence[str]) -> str:
+    """A ``<table>`` with the values that a script may sort by, and the notes as paragraphs."""
+    lines = ["<table>", "<thead><tr>", *(f"<th>{escape(title)}</th>" for title in head), "</tr></thead>", "<tbody>"]
+    for row in rows:
+        cells = []
+        for cell in row:
+            value = "" if cell.value is None else f' data-value="{escape(str(cell.value))}"'
+            text = f"<em>{escape(cell.text)}</em>" if cell.trivial else escape(cell.text)
+            cells.append(f"<td{value}>{text}</td>")
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return "\n".join([*lines, "</tbody>", "</table>", *(f"<p class=note>{escape(note)}</p>" for note in notes)]) + "\n"
+
+
 SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -89,4 +103,5 @@ WRITERS: dict[str, Callable[[Sequence[str], Rows, Sequence[str]], str]] = {
     "markdown": markdown,
     "csv": comma_separated,
     "latex": latex,
+    "html": html,
 }

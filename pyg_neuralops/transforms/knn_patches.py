@@ -83,7 +83,8 @@ class KNNPatches(BaseTransform):
         scale: str = "reach",
     ):
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ValueError(f"k={k!r}; it must be an integer of at least 1")
+            more = " (a study chooses 'auto' before it builds the model; study.choose_k does so in Python)"
+            raise ValueError(f"k={k!r}; it must be an integer of at least 1{more if k == 'auto' else ''}")
         if not isinstance(through_solid, bool):
             raise ValueError(f"through_solid={through_solid!r}; choose True or False")
         if not through_solid and (period is not None or metric is not None):

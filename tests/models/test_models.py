@@ -129,6 +129,7 @@ def test_resetting_is_constructing(name):
 def test_resetting_where_the_constructor_has_choices():
     sizes = {"in_channels": 10, "out_channels": 1, **SMALL}
     assert_resets_parameters(lambda: build_model("la2former", **sizes, fusion="gate", direction=True))
+    assert_resets_parameters(lambda: build_model("la2former", **sizes, fusion="scalar"))
     assert_resets_parameters(lambda: build_model("lrsa", **sizes, structured=True, coords="reference-grid"))
     assert_resets_parameters(lambda: build_model("transolver", **sizes, time="embedding", structured=True))
     assert_resets_parameters(lambda: build_model(f"{__name__}:Own", **sizes))

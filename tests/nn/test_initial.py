@@ -29,6 +29,7 @@ LAYERS = {
     "FullAttention": lambda: layers.FullAttention(C, heads=H, qk_norm=True),
     "Fusion": lambda: layers.Fusion(C, [layers.PatchMixer(knn()), layers.EfficientAttention(C, heads=H)]),
     "Fusion, gate": lambda: layers.Fusion(C, [layers.MLP(C, C), layers.MLP(C, C)], mode="gate"),
+    "Fusion, scalar": lambda: layers.Fusion(C, [layers.MLP(C, C) for _ in range(3)], mode="scalar"),
     "FourierMixer": lambda: layers.FourierMixer(C, modes=3),
     "GalerkinAttention": lambda: layers.GalerkinAttention(C, heads=H),
     "HeadNorm": lambda: HeadNorm(H, width=4),

@@ -52,6 +52,7 @@ MIXERS = {
     "galerkin": lambda: GalerkinAttention(C, heads=H),
     "fusion": lambda: Fusion(C, [PatchMixer(knn()), EfficientAttention(C, heads=H)]),
     "gated fusion": lambda: Fusion(C, [PatchMixer(knn()), EfficientAttention(C, heads=H)], mode="gate"),
+    "weighted fusion": lambda: Fusion(C, [PatchMixer(knn()), EfficientAttention(C, heads=H)], mode="scalar"),
     "graph": lambda: GraphMixer(SAGEConv(C, C)),
     "graph on patches": lambda: GraphMixer(SAGEConv(C, C), graph="patches"),
     "block": lambda: Block(C, EfficientAttention(C, heads=H)),

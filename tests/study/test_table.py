@@ -141,8 +141,8 @@ def test_metrics_that_are_asked_for(results):
     assert found == pytest.approx(10 * float(read(results, metrics=("relative_l2",))["two"]["test error"]), rel=1e-6)
     with pytest.raises(ValueError, match=r"unknown metric 'rmse'; choose from \['relative_l2', .*'per-channel'\]"):
         table(results, metrics=("rmse",))
-    with pytest.raises(ValueError, match=r"format='html'; choose from \['markdown', 'csv', 'latex'\]"):
-        table(results, "html")
+    with pytest.raises(ValueError, match=r"format='pdf'; choose from \['markdown', 'csv', 'latex', 'html'\]"):
+        table(results, "pdf")
 
 
 def test_what_has_no_error_is_said(results):
