@@ -7,7 +7,8 @@ of sample ``b`` are ``node_ptr[b] : node_ptr[b + 1]`` (and ``face_ptr``, ``edge_
 |---|---|---|
 | ``node_ptr`` | ``[B + 1]`` int64 | offsets of the samples' nodes |
 | ``pos`` | ``[sum N, D]`` float | positions |
-| ``x``, ``y`` | ``[sum N, F]``, ``[sum N, O]`` float | input and target fields, optional; ``y`` with attribute ``kind = "global"``: ``[B, O]`` |
+| ``x``, ``y`` | ``[sum N, F]``, ``[sum N, O]`` float | input and target fields, optional |
+| ``y``, attribute ``kind = "global"`` | ``[B, O]`` float | numbers of whole samples as targets, optional |
 | ``weight``, ``wind``, ``conductivity`` | ``[sum N, ...]`` float | see :data:`pyg_neuralops.data.FIELDS`, optional |
 | any other name, attribute ``kind = "node"`` | ``[sum N, ...]`` | a node field of your own |
 | ``face``, ``quad``, ``tet``, ``hex`` ... | ``[sum cells, corners]`` int | cells, numbered from 0 in every sample |
