@@ -2,6 +2,7 @@
 
 python benchmarks/ten_problems.py [--seconds 60] [--seeds 3] [--jobs 2]   # all; an interrupted one goes on
 python benchmarks/ten_problems.py --steps 2000 darcy pipe                 # some, at equal steps
+python benchmarks/ten_problems.py --steps 1000 --models la2former-global la2former
 for all problems it writes results/ten_problems.json, or results/ten_problems-2000-steps.json; runs are kept in runs/ten
 Every model has the recipe of its family, as benchmarks/minutes.py chose it.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from timing import write
@@ -43,14 +45,15 @@ TRIVIAL = ("mean", "1-nn", "ridge")
 PERIODS = {"navier-stokes": 1.0}
 
 
-def comparison(name: str, seeds: int = 1, **budget: float) -> Comparison:
+def comparison(name: str, seeds: int = 1, chosen: Sequence[str] = tuple(MODELS), **budget: float) -> Comparison:
     """With a budget such as ``seconds=60.0`` or ``steps=2000``."""
     (kind, amount) = next(iter(budget.items()), ("seconds", 60.0))
-    models = {label: dict(arguments) for label, arguments in MODELS.items()}
+    models = {label: dict(MODELS[label]) for label in chosen}
     if name in PERIODS:
-        for label in ("la2former", "la2former-lrsa"):
+        for label in {"la2former", "la2former-lrsa"} & set(models):
             models[label]["patches"] = {"k": PATCH, "period": PERIODS[name]}
-    if name == "plasticity":  # the answer holds positions, which MeshGraphNet's nodes do not see by default
+    # Plasticity's answer holds positions, which MeshGraphNet's nodes do not see by default.
+    if name == "plasticity" and "mesh-graph-net" in models:
         models["mesh-graph-net"]["coords"] = True
     return Comparison(
         dataset=name,
@@ -69,10 +72,11 @@ def comparison(name: str, seeds: int = 1, **budget: float) -> Comparison:
 
 def markdown(errors: dict[str, dict[str, list[float]]]) -> str:
     """Problems down, the best trivial baseline and the models across; the best mean of each row in bold."""
-    lines = ["| problem | " + " | ".join(["best trivial", *MODELS]) + " |", "|---|" + "---:|" * (len(MODELS) + 1)]
+    chosen = [label for label in MODELS if label in next(iter(errors.values()))]
+    lines = ["| problem | " + " | ".join(["best trivial", *chosen]) + " |", "|---|" + "---:|" * (len(chosen) + 1)]
     for name, found in errors.items():
         trivial = min((found[label] for label in TRIVIAL if label in found), key=statistics.mean)
-        values = [trivial, *(found[label] for label in MODELS)]
+        values = [trivial, *(found[label] for label in chosen)]
         best = min(map(statistics.mean, values))
         lines.append(f"| {name} | " + " | ".join(_cell(value, best) for value in values) + " |")
     return "\n".join(lines)
@@ -94,6 +98,7 @@ def main() -> None:
     budget.add_argument("--steps", type=int)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(SIZES))
     if unknown:
@@ -102,7 +107,7 @@ def main() -> None:
     tables: dict[str, Any] = {}
     for name in options.names or SIZES:
         print(f"== {name}", flush=True)
-        settings = comparison(name, options.seeds, **spend)
+        settings = comparison(name, options.seeds, options.models, **spend)
         results = compare(settings, jobs=options.jobs)
         errors = {label: [found["test"]["mean"]] for label, found in results["baselines"].items() if "test" in found}
         seconds: dict[str, list[float]] = {}
