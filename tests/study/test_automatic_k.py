@@ -65,7 +65,12 @@ def test_a_mistake_leaves_no_files(automatic, tmp_path):
         build_model("la2former", in_channels=1, out_channels=1, patches={"k": "auto"})
 
 
-def test_train_chooses_too(mesh_file, tmp_path, capsys):
+def test_patience_is_of_the_run_alone(automatic):
+    """The short run has no validation samples, without which patience is refused."""
+    assert compare(replace(automatic, patience=1), progress=False)["chosen_k"]["narrow"]["k"] > 1
+
+
+def test_train_chooses_too(mesh_file, tmp_path, capsys, monkeypatch):
     words = (
         f"train --dataset {mesh_file} --model la2former --epochs 1 --batch-size 4 --accelerator cpu --hidden-channels 8"
     )
@@ -74,3 +79,10 @@ def test_train_chooses_too(mesh_file, tmp_path, capsys):
     result = read_json(tmp_path / "run" / "result.json", of=read_json(tmp_path / "run" / "run.json", of="run"))
     assert 1 < result["config"]["patches"]["k"] <= 22
     assert "K = " in capsys.readouterr().err
+
+    def never(*_, **__):
+        raise AssertionError("chosen again")
+
+    monkeypatch.setattr(module, "choose_k", never)  # a run that was begun keeps its K
+    (tmp_path / "run" / "result.json").unlink()
+    assert main([*words.split(), *given]) == 0

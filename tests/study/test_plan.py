@@ -5,6 +5,7 @@ import pytest
 from pyg_neuralops.study import Comparison
 from pyg_neuralops.study.plan import STUDIES, Study, find_study
 from pyg_neuralops.study.study import check_parts
+from pyg_neuralops.study.toml import read_toml
 
 TEXT = """
 question = "Is it so?"
@@ -95,9 +96,12 @@ def test_a_recipe_of_a_comparison_is_a_study_of_one_part():
     assert study.out == study.parts["first"].comparison.out == "runs/compare"
 
 
-@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_study_of_ours_is_one(path):
-    study = Study.from_toml(path)
+FILES = [(path, size) for path in sorted(STUDIES.glob("*.toml")) for size in (None, *read_toml(path).get("sizes", ()))]
+
+
+@pytest.mark.parametrize(("path", "size"), FILES, ids=[f"{path.stem} {size or ''}" for path, size in FILES])
+def test_every_study_of_ours_is_one(path, size):
+    study = Study.from_toml(path, size)
     if '.h5"' not in path.read_text():  # files that scripts make
         check_parts(study)
     assert len({part.comparison.out for part in study.parts.values()}) == len(study.parts)

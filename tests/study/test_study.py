@@ -101,6 +101,23 @@ def test_a_study_from_the_command_line(study_file, tmp_path, capsys):
     assert joined.count("<img") == 4  # the run's curves are drawn
 
 
+def test_pictures_and_tables_of_what_is_no_longer_asked_for_are_removed(study_file, tmp_path):
+    text = study_file.read_text().replace("[parts.two]\nseed = 1\n", "")
+    study_file.write_text(text + "transfer = {other = {}}")
+    run_study(Study.from_toml(study_file), progress=False)
+    folder = tmp_path / "out" / "one"
+    assert (folder / "windows.png").exists()
+    assert "untrained for these" in (tmp_path / "out" / "page.md").read_text()
+    study_file.write_text(
+        text.replace('models = ["la2former", "graph-sage"]', 'models = ["graph-sage"]').partition("[over")[0]
+        + "[parts.one]\n"
+    )
+    run_study(Study.from_toml(study_file), progress=False)
+    assert not (folder / "windows.png").exists()
+    assert not (folder / "transfer.json").exists()
+    assert "untrained for these" not in (tmp_path / "out" / "page.md").read_text()
+
+
 def test_a_folder_of_something_else_is_left_alone(study_file, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
